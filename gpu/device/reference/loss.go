@@ -1,0 +1,124 @@
+package reference
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/glmflow/glmflow/gpu/device"
+)
+
+// Embed gathers rows of table.
+func (d *Device) Embed(y, table device.Mem, ids []int32, h int) {
+	want("Embed", "y", y.N, len(ids)*h)
+	for m, id := range ids {
+		copy(y.Host[m*h:(m+1)*h], table.Host[int(id)*h:(int(id)+1)*h])
+	}
+}
+
+// EmbedBackward adds rows of dy to the rows they came from.
+func (d *Device) EmbedBackward(dtable, dy device.Mem, ids []int32, h int) {
+	want("EmbedBackward", "dy", dy.N, len(ids)*h)
+	for m, id := range ids {
+		row := dtable.Host[int(id)*h : (int(id)+1)*h]
+		for j := range row {
+			row[j] += dy.Host[m*h+j]
+		}
+	}
+}
+
+// CrossEntropy works row by row: nll = lse(z) − z[target] for logits z = x·Wᵀ,
+// whose gradient is softmax(z) − onehot(target).
+func (d *Device) CrossEntropy(nll, dx, dw, x, w device.Mem, targets []int32, m, h, v int, scale float32) {
+	want("CrossEntropy", "targets", len(targets), m)
+	want("CrossEntropy", "nll", nll.N, m)
+	want("CrossEntropy", "x", x.N, m*h)
+	want("CrossEntropy", "w", w.N, v*h)
+	if !dx.Empty() {
+		want("CrossEntropy", "dx", dx.N, m*h)
+		clear(dx.Host)
+	}
+	if !dw.Empty() {
+		want("CrossEntropy", "dw", dw.N, v*h)
+	}
+	table := d.operands(w.Host)
+	grad := make([]float32, v)
+	p := make([]float64, v)
+	for i, t := range targets {
+		nll.Host[i] = 0
+		if t < 0 {
+			continue
+		}
+		if int(t) >= v {
+			panic(fmt.Sprintf("reference: CrossEntropy: target %d of row %d is outside a vocabulary of %d", t, i, v))
+		}
+		row := d.operands(x.Host[i*h : (i+1)*h])
+		d.each(v, func(j int) { p[j] = dot(row, table[j*h:(j+1)*h]) })
+		logit := p[t]
+		nll.Host[i] = float32(softmax(p) - logit)
+		if dx.Empty() && dw.Empty() {
+			continue
+		}
+		p[t]--
+		for j := range p {
+			grad[j] = float32(float64(scale) * p[j])
+		}
+		g := d.operands(grad)
+		if !dx.Empty() {
+			weigh(dx.Host[i*h:(i+1)*h], widen(p, g), func(j int) []float32 { return table[j*h : (j+1)*h] })
+		}
+		if !dw.Empty() {
+			d.each(v, func(j int) {
+				for c, b := range row {
+					dw.Host[j*h+c] += g[j] * b
+				}
+			})
+		}
+	}
+}
+
+// widen fills w with the values of x and returns it.
+func widen(w []float64, x []float32) []float64 {
+	for i, v := range x {
+		w[i] = float64(v)
+	}
+	return w
+}
+
+// Axpy is y += a·x.
+func (d *Device) Axpy(y device.Mem, a float32, x device.Mem) {
+	want("Axpy", "x", x.N, y.N)
+	for i, v := range x.Host {
+		y.Host[i] += a * v
+	}
+}
+
+// Scale is x *= a.
+func (d *Device) Scale(x device.Mem, a float32) {
+	for i := range x.Host {
+		x.Host[i] *= a
+	}
+}
+
+// SumSquares is Σ x².
+func (d *Device) SumSquares(x device.Mem) float64 { return dot(x.Host, x.Host) }
+
+// AdamW is one step of https://arxiv.org/abs/1711.05101:
+//
+//	p ← p·(1 − lr·decay)    m ← β₁m + (1−β₁)g    v ← β₂v + (1−β₂)g²
+//	p ← p − lr·m̂/(√v̂ + ε)   with m̂ = m/(1−β₁ᵗ) and v̂ = v/(1−β₂ᵗ)
+func (d *Device) AdamW(p, g, m, v device.Mem, s device.AdamW) {
+	want("AdamW", "g", g.N, p.N)
+	want("AdamW", "m", m.N, p.N)
+	want("AdamW", "v", v.N, p.N)
+	b1, b2 := float64(s.Beta1), float64(s.Beta2)
+	c1 := 1 - math.Pow(b1, float64(s.Step))
+	c2 := 1 - math.Pow(b2, float64(s.Step))
+	for i := range p.Host {
+		grad := float64(g.Host[i]) * float64(s.GradScale)
+		mean := b1*float64(m.Host[i]) + (1-b1)*grad
+		square := b2*float64(v.Host[i]) + (1-b2)*grad*grad
+		decayed := float64(p.Host[i]) * (1 - float64(s.LR)*float64(s.WeightDecay))
+		m.Host[i], v.Host[i] = float32(mean), float32(square)
+		p.Host[i] = float32(decayed - float64(s.LR)*(mean/c1)/(math.Sqrt(square/c2)+float64(s.Eps)))
+	}
+}

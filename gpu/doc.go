@@ -1,0 +1,12 @@
+// Package gpu is what is computed: it opens the device that the model in
+// gpu/chatglm runs on.
+//
+//	device/      the operators that ChatGLM3 is made of, and three devices that compute them
+//	chatglm/     the model, its tokenizer and its chat format
+//	optim/       AdamW, schedules, clipping
+//	finetune/    the training loop
+//	checkpoint/  files of other tools: safetensors, PEFT
+//
+// Nothing below gpu imports anything of the pipeline: the engine can be used
+// without it.
+package gpu
