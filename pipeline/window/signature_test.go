@@ -67,9 +67,9 @@ func TestSignatureIgnoresForm(t *testing.T) {
 
 func TestPieces(t *testing.T) {
 	for in, want := range map[string][]string{
-		"":       {""},
-		"abc":    {"abc"},
-		"退款多久啊":  {"退款多久啊"},
+		"":        {""},
+		"abc":     {"abc"},
+		"退款多久啊":   {"退款多久啊"},
 		"a退b款c多d": {"a退b款c", "退b款c多", "b款c多d"},
 	} {
 		var got []string
