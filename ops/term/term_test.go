@@ -1,0 +1,103 @@
+package term
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTableAlignsWideCharacters(t *testing.T) {
+	s := &Screen{Width: 80}
+	got := s.Table([][]string{{"rule", "rows"}, {"重复", "12"}, {"length", "3"}}, 1)
+	want := "rule    rows\n重复      12\nlength     3\n"
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestTableFitsItsWidth(t *testing.T) {
+	s := &Screen{Width: 40}
+	got := s.Table([][]string{{"id", "text"}, {"1", strings.Repeat("很长的句子", 20)}})
+	for _, line := range strings.Split(strings.TrimRight(got, "\n"), "\n") {
+		if Width(line) > 40 {
+			t.Errorf("%d columns wide: %s", Width(line), line)
+		}
+	}
+	if !strings.Contains(got, "…") {
+		t.Error("the cut does not show")
+	}
+}
+
+func TestPlotKeepsToItsSize(t *testing.T) {
+	x, y := []float64{}, []float64{}
+	for i := range 200 {
+		x, y = append(x, float64(i)), append(y, 5*math.Exp(-float64(i)/50))
+	}
+	y[10] = math.NaN()
+	got := Plot(60, 8, Series{X: x, Y: y}, Series{X: x[:3], Y: y[:3], Mark: '●'})
+	lines := strings.Split(strings.TrimRight(got, "\n"), "\n")
+	if len(lines) != 9 {
+		t.Errorf("%d lines, want 8 and the axis:\n%s", len(lines), got)
+	}
+	for _, l := range lines {
+		if Width(l) > 60 {
+			t.Errorf("%d columns wide: %s", Width(l), l)
+		}
+	}
+	if !strings.Contains(lines[0], "5") || !strings.Contains(got, "●") {
+		t.Errorf("the axis or the marks are missing:\n%s", got)
+	}
+	if Plot(60, 8) == "" {
+		t.Error("an empty plot says nothing")
+	}
+}
+
+func TestProgressWithoutTerminalSpeaksEveryFewSeconds(t *testing.T) {
+	var out bytes.Buffer
+	at := time.Unix(0, 0)
+	p := NewProgress(&Screen{W: &out, Width: 80}, func() time.Time { return at })
+	for i := range 100 {
+		at = at.Add(time.Second)
+		p.Show("train", int64(i), 100, "loss 3.1")
+	}
+	if n := strings.Count(out.String(), "\n"); n < 18 || n > 21 {
+		t.Errorf("%d lines in 100 s, want one every five:\n%s", n, out.String())
+	}
+	if strings.Contains(out.String(), "\r") {
+		t.Error("a pipe got terminal codes")
+	}
+}
+
+func TestProgressOnATerminalStaysOnOneLine(t *testing.T) {
+	var out bytes.Buffer
+	at := time.Unix(0, 0)
+	p := NewProgress(&Screen{W: &out, Width: 50, Terminal: true}, func() time.Time { return at })
+	for i := range 50 {
+		at = at.Add(time.Second)
+		p.Show("训练", int64(i), 50, strings.Repeat("very long detail ", 5))
+	}
+	for _, frame := range strings.Split(out.String(), "\r")[1:] {
+		if w := Width(frame); w > 49 {
+			t.Errorf("a frame is %d columns wide: %q", w, frame)
+		}
+	}
+	if strings.Contains(out.String(), "\n") {
+		t.Error("progress broke its line")
+	}
+	p.Done("训练", "done")
+	if !strings.HasSuffix(out.String(), "\n") {
+		t.Error("Done did not end the line")
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		1500 * time.Millisecond: "1.5s", 45 * time.Second: "45s", 200 * time.Second: "3m20s", 125 * time.Minute: "2h05m",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
