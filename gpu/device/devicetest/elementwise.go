@@ -1,0 +1,156 @@
+package devicetest
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/glmflow/glmflow/gpu/device"
+)
+
+func cases() []testCase {
+	var all []testCase
+	all = append(all, embedCases()...)
+	all = append(all, normCases()...)
+	all = append(all, linearCases()...)
+	all = append(all, swigluCases()...)
+	all = append(all, rotaryCases()...)
+	all = append(all, attentionCases()...)
+	all = append(all, cachedCases()...)
+	all = append(all, crossEntropyCases()...)
+	all = append(all, vectorCases()...)
+	return append(all, adamwCases()...)
+}
+
+func embedCases() []testCase {
+	var all []testCase
+	for _, h := range []int{1, 7, 64, 130} {
+		name := fmt.Sprintf("H=%d", h)
+		r := random(name)
+		ids := []int32{3, 0, 3, 10, 3}
+		table, dy, before := normal(r, 11*h, 1), normal(r, len(ids)*h, 1), normal(r, 11*h, 1)
+		y, dtable := make([]float64, len(ids)*h), wide(before)
+		for m, id := range ids {
+			for j := range h {
+				y[m*h+j] = float64(table[int(id)*h+j])
+				dtable[int(id)*h+j] += float64(dy[m*h+j])
+			}
+		}
+		all = append(all,
+			testCase{name: "Embed/" + name, operands: []operand{out("y", y), in("table", table)},
+				run: func(d device.Device, m []device.Mem) { d.Embed(m[0], m[1], ids, h) }},
+			testCase{name: "EmbedBackward/" + name, operands: []operand{inout("dtable", before, dtable), in("dy", dy)},
+				run: func(d device.Device, m []device.Mem) { d.EmbedBackward(m[0], m[1], ids, h) }})
+	}
+	return all
+}
+
+func normCases() []testCase {
+	var all []testCase
+	for _, s := range []struct {
+		m, h  int
+		scale float64
+	}{{1, 1, 1}, {1, 64, 1}, {3, 19, 1}, {17, 33, 1e-3}, {150, 70, 100}} {
+		name := fmt.Sprintf("M=%d,H=%d", s.m, s.h)
+		r := random(name)
+		x, res, w, dy := normal(r, s.m*s.h, s.scale), normal(r, s.m*s.h, s.scale), normal(r, s.h, 1), normal(r, s.m*s.h, 1)
+		sum := narrow(plus(x, wide(res)))
+		y, rstd := norm(wide(x), wide(w), s.m, s.h, 1e-5)
+		y2, rstd2 := norm(wide(sum), wide(w), s.m, s.h, 1e-5)
+		dx, dw := normBackward(wide(dy), wide(x), wide(w), rstd, s.m, s.h)
+		before, beforeW := normal(r, s.m*s.h, 1/s.scale), normal(r, s.h, 1)
+		forward := func(d device.Device, m []device.Mem) { d.RMSNorm(m[0], m[1], m[2], m[3], m[4], s.m, s.h, 1e-5) }
+		backward := func(d device.Device, m []device.Mem) {
+			d.RMSNormBackward(m[0], m[1], m[2], m[3], m[4], m[5], s.m, s.h)
+		}
+		all = append(all,
+			testCase{name: "RMSNorm/plain/" + name, run: forward,
+				operands: []operand{out("y", y), out("rstd", rstd), in("x", x), none("res"), in("w", w)}},
+			testCase{name: "RMSNorm/residual/" + name, run: forward,
+				operands: []operand{out("y", y2), out("rstd", rstd2), inout("x", x, wide(sum)), in("res", res), in("w", w)}},
+			testCase{name: "RMSNormBackward/" + name, run: backward,
+				operands: []operand{inout("dx", before, plus(before, dx)), inout("dw", beforeW, plus(beforeW, dw)),
+					in("dy", dy), in("x", x), in("w", w), in("rstd", narrow(rstd))}},
+			testCase{name: "RMSNormBackward/frozen/" + name, run: backward,
+				operands: []operand{inout("dx", before, plus(before, dx)), none("dw"),
+					in("dy", dy), in("x", x), in("w", w), in("rstd", narrow(rstd))}})
+	}
+	return all
+}
+
+func swigluCases() []testCase {
+	var all []testCase
+	for _, s := range []struct {
+		m, f  int
+		scale float64
+	}{{1, 1, 1}, {3, 19, 1}, {17, 64, 5}, {130, 37, 1}, {2, 16, 60}} {
+		name := fmt.Sprintf("M=%d,F=%d,scale=%g", s.m, s.f, s.scale)
+		r := random(name)
+		u, dz := normal(r, 2*s.m*s.f, s.scale), normal(r, s.m*s.f, 1)
+		all = append(all,
+			testCase{name: "SwiGLU/" + name, operands: []operand{out("z", swiglu(wide(u), s.m, s.f)), in("u", u)},
+				run: func(d device.Device, m []device.Mem) { d.SwiGLU(m[0], m[1], s.m, s.f) }},
+			testCase{name: "SwiGLUBackward/" + name,
+				operands: []operand{out("du", swigluBackward(wide(dz), wide(u), s.m, s.f)), in("dz", dz), in("u", u)},
+				run:      func(d device.Device, m []device.Mem) { d.SwiGLUBackward(m[0], m[1], m[2], s.m, s.f) }})
+	}
+	return all
+}
+
+func vectorCases() []testCase {
+	var all []testCase
+	for _, n := range []int{1, 17, 1000, 200001} {
+		r := random(fmt.Sprint(n))
+		x, y := normal(r, n, 1), normal(r, n, 1)
+		sum := 0.0
+		for _, v := range x {
+			sum += float64(v) * float64(v)
+		}
+		all = append(all,
+			testCase{name: fmt.Sprintf("Axpy/N=%d", n),
+				operands: []operand{inout("y", y, plus(y, scaled(wide(x), -0.3))), in("x", x)},
+				run:      func(d device.Device, m []device.Mem) { d.Axpy(m[0], -0.3, m[1]) }},
+			testCase{name: fmt.Sprintf("Scale/N=%d", n),
+				operands: []operand{inout("x", x, scaled(wide(x), 1.7))},
+				run:      func(d device.Device, m []device.Mem) { d.Scale(m[0], 1.7) }},
+			testCase{name: fmt.Sprintf("SumSquares/N=%d", n), // the two halves of its float64
+				operands: []operand{in("x", x), out("sum", []float64{sum})},
+				run: func(d device.Device, m []device.Mem) {
+					d.Upload(m[1], []float32{float32(d.SumSquares(m[0]))})
+				}})
+	}
+	return all
+}
+
+func adamwCases() []testCase {
+	var all []testCase
+	for i, s := range []device.AdamW{
+		{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 1, GradScale: 1},
+		{LR: 5e-5, Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, WeightDecay: 0.1, Step: 1000, GradScale: 0.25},
+	} {
+		for _, n := range []int{1, 17, 70001} {
+			name := fmt.Sprintf("step=%d,N=%d", s.Step, n)
+			r := random(name)
+			p, g, mean, square := normal(r, n, 1), normal(r, n, 1), normal(r, n, 0.1), normal(r, n, 0.1)
+			for j := range square {
+				square[j] *= square[j]
+			}
+			if i == 0 { // the very first step starts from nothing
+				clear(mean)
+				clear(square)
+			}
+			wp, wm, wv := wide(p), wide(mean), wide(square)
+			b1, b2, t := float64(s.Beta1), float64(s.Beta2), float64(s.Step)
+			for j := range wp {
+				grad := float64(s.GradScale) * float64(g[j])
+				wm[j] = b1*wm[j] + (1-b1)*grad
+				wv[j] = b2*wv[j] + (1-b2)*grad*grad
+				step := wm[j] / (1 - math.Pow(b1, t)) / (math.Sqrt(wv[j]/(1-math.Pow(b2, t))) + float64(s.Eps))
+				wp[j] -= float64(s.LR) * (step + float64(s.WeightDecay)*wp[j])
+			}
+			all = append(all, testCase{name: "AdamW/" + name,
+				operands: []operand{inout("p", p, wp), in("g", g), inout("m", mean, wm), inout("v", square, wv)},
+				run:      func(d device.Device, m []device.Mem) { d.AdamW(m[0], m[1], m[2], m[3], s) }})
+		}
+	}
+	return all
+}

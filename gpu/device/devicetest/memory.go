@@ -1,0 +1,117 @@
+package devicetest
+
+import (
+	"math"
+	"testing"
+
+	"github.com/glmflow/glmflow/gpu/device"
+)
+
+func info(t *testing.T, d device.Device) {
+	i := d.Info()
+	if i.Name == "" || i.Kind == "" || i.Backend == "" {
+		t.Errorf("info %+v: name, kind and backend must say what the device is", i)
+	}
+	if i.Precision != "fp32" && i.Precision != "bf16" {
+		t.Errorf("precision %q: want fp32 or bf16", i.Precision)
+	}
+}
+
+func memory(t *testing.T, d device.Device) {
+	x := normal(random("memory"), 1000, 1)
+	a, err := d.Alloc(1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Free(a)
+	b, err := d.Alloc(1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Free(b)
+	y := normal(random("other"), 1000, 1)
+	d.Download(y, a)
+	for i, v := range y {
+		if v != 0 {
+			t.Fatalf("fresh memory holds %g at %d, want 0", v, i)
+		}
+	}
+	d.Upload(a, x)
+	d.Copy(b, a)
+	d.Zero(a.Slice(10, 990))
+	d.Copy(a.Slice(500, 600), b.Slice(0, 100))
+	d.Download(y, a)
+	for i, v := range y {
+		want := float32(0)
+		switch {
+		case i < 10 || i >= 990:
+			want = x[i]
+		case i >= 500 && i < 600:
+			want = x[i-500]
+		}
+		if math.Float32bits(v) != math.Float32bits(want) {
+			t.Fatalf("after copies and zeros, element %d is %g, want %g", i, v, want)
+		}
+	}
+	if _, err := d.Alloc(-1); err == nil {
+		t.Error("allocation of -1 floats succeeded")
+	}
+	empty, err := d.Alloc(0)
+	if err != nil || !empty.Empty() {
+		t.Errorf("allocation of nothing: %v, %v", empty, err)
+	}
+	d.Free(empty)
+	if err := d.Sync(); err != nil {
+		t.Errorf("sync: %v", err)
+	}
+}
+
+// wrongSizes checks that operators refuse tensors that do not fit.
+func wrongSizes(t *testing.T, d device.Device) {
+	m, err := d.Alloc(4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Free(m)
+	f := func(n int) device.Mem { return m.Slice(0, n) }
+	s := device.Heads{A: 2, G: 1, D: 4, Rotary: 2, Base: 10000}
+	for name, call := range map[string]func(){
+		"Embed":             func() { d.Embed(f(7), f(64), []int32{1, 2}, 4) },
+		"EmbedId":           func() { d.Embed(f(8), f(64), []int32{1, 16}, 4) },
+		"EmbedNegative":     func() { d.Embed(f(8), f(64), []int32{1, -1}, 4) },
+		"EmbedBackward":     func() { d.EmbedBackward(f(64), f(9), []int32{1, 2}, 4) },
+		"RMSNorm":           func() { d.RMSNorm(f(8), f(2), f(8), device.Mem{}, f(5), 2, 4, 1e-5) },
+		"RMSNormBackward":   func() { d.RMSNormBackward(f(8), device.Mem{}, f(8), f(8), f(4), f(3), 2, 4) },
+		"Linear":            func() { d.Linear(f(6), f(9), 2, &device.Linear{W: f(12), I: 4, O: 3}) },
+		"LinearLoRA":        func() { d.Linear(f(6), f(8), 2, &device.Linear{W: f(12), I: 4, O: 3, LoRA: &device.LoRA{R: 2}}) },
+		"LinearBackward":    func() { d.LinearBackward(f(8), f(7), f(8), 2, &device.Linear{W: f(12), I: 4, O: 3}, nil) },
+		"Rotary":            func() { d.Rotary(f(31), []int32{0, 1}, s, false) },
+		"Attention":         func() { d.Attention(f(16), f(4), f(31), []int32{0, 2}, s) },
+		"AttentionBackward": func() { d.AttentionBackward(f(32), f(16), f(16), f(3), f(32), []int32{0, 2}, s) },
+		"AttentionCached": func() {
+			d.AttentionCached(f(16), f(32), device.Cache{K: f(8), V: f(8), Max: 2}, []int32{0}, []int32{1}, []int32{0, 2}, s)
+		},
+		"SwiGLU":         func() { d.SwiGLU(f(8), f(15), 2, 4) },
+		"SwiGLUBackward": func() { d.SwiGLUBackward(f(16), f(7), f(16), 2, 4) },
+		"CrossEntropy": func() {
+			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), f(19), []int32{0, 1}, 2, 4, 5, 1)
+		},
+		"CrossEntropyTarget": func() {
+			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), f(20), []int32{0, 5}, 2, 4, 5, 1)
+		},
+		"Axpy":     func() { d.Axpy(f(3), 1, f(4)) },
+		"AdamW":    func() { d.AdamW(f(3), f(3), f(3), f(4), device.AdamW{Step: 1}) },
+		"Copy":     func() { d.Copy(f(3), f(4)) },
+		"Upload":   func() { d.Upload(f(3), make([]float32, 4)) },
+		"Download": func() { d.Download(make([]float32, 4), f(3)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("wrong sizes did not panic")
+				}
+			}()
+			call()
+		})
+	}
+}
