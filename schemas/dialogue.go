@@ -1,5 +1,12 @@
 package schemas
 
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
+)
+
 // Roles of a [Turn]: the four of ChatGLM3's chat format.
 const (
 	RoleSystem      = "system"
@@ -34,6 +41,28 @@ type Dialogue struct {
 	Origin    Origin   `parquet:"origin" json:"origin"`
 	Edits     []string `parquet:"edits,list" json:"edits,omitempty"`         // rules that changed it, in order; set by clean
 	Signature []uint32 `parquet:"signature,list" json:"signature,omitempty"` // MinHash of the cleaned text (see pipeline/window); set by clean
+}
+
+// ContentID returns what [Dialogue].ID is set to when a dialogue is read: the hex
+// SHA-256 of every turn's role, name and content in order and of the tools, each
+// preceded by its length in bytes (8, little-endian) so that no two dialogues
+// run together to the same text. Where a dialogue came from, when its turns were
+// said and which of them are trained on do not count.
+func (d Dialogue) ContentID() string {
+	h := sha256.New()
+	add := func(s string) {
+		var n [8]byte
+		binary.LittleEndian.PutUint64(n[:], uint64(len(s)))
+		h.Write(n[:])
+		_, _ = io.WriteString(h, s) // a hash never fails
+	}
+	for _, t := range d.Turns {
+		add(t.Role)
+		add(t.Name)
+		add(t.Content)
+	}
+	add(d.Tools)
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // A Reject is a row of dialogue.reject: something that was dropped, with the
