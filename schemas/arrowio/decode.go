@@ -24,6 +24,10 @@ func Decode[T any](rec arrow.Record) (rows []T, err error) {
 			rows, err = nil, fmt.Errorf("broken record batch: %v", p)
 		}
 	}()
+	columns := columnsOf(reflect.TypeFor[T]())
+	if err := checkColumns(rec.Schema(), columns); err != nil {
+		return nil, err
+	}
 	n := int(rec.NumRows())
 	for _, c := range rec.Columns() {
 		if c.Len() != n {
@@ -32,13 +36,10 @@ func Decode[T any](rec arrow.Record) (rows []T, err error) {
 	}
 	rows = make([]T, n)
 	values := reflect.ValueOf(rows)
-	for _, c := range columnsOf(reflect.TypeFor[T]()) {
+	for _, c := range columns {
 		at := rec.Schema().FieldIndices(c.field.Name)
 		if len(at) == 0 {
-			if c.field.Nullable {
-				continue
-			}
-			return nil, fmt.Errorf("column %s is absent", c.field.Name)
+			continue
 		}
 		col := rec.Column(at[0])
 		for r := range n {
@@ -50,7 +51,7 @@ func Decode[T any](rec arrow.Record) (rows []T, err error) {
 	return rows, nil
 }
 
-// setValue sets v to element i of a.
+// setValue sets v to element i of a, whose type [checkColumns] found right.
 func setValue(v reflect.Value, a arrow.Array, i int) error {
 	if a.IsNull(i) {
 		if v.Kind() != reflect.Pointer {
@@ -62,65 +63,31 @@ func setValue(v reflect.Value, a arrow.Array, i int) error {
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()
 	}
-	mismatch := func() error { return fmt.Errorf("holds %s, want %s", a.DataType(), v.Type()) }
 	switch a := a.(type) {
 	case *array.String:
-		if v.Kind() != reflect.String {
-			return mismatch()
-		}
 		v.SetString(strings.Clone(a.Value(i)))
 	case *array.Binary:
-		if v.Type() != reflect.TypeFor[[]byte]() {
-			return mismatch()
-		}
 		v.SetBytes(bytes.Clone(a.Value(i)))
 	case *array.Boolean:
-		if v.Kind() != reflect.Bool {
-			return mismatch()
-		}
 		v.SetBool(a.Value(i))
 	case *array.Int32:
-		if v.Kind() != reflect.Int32 {
-			return mismatch()
-		}
 		v.SetInt(int64(a.Value(i)))
 	case *array.Int64:
-		if v.Kind() != reflect.Int64 {
-			return mismatch()
-		}
 		v.SetInt(a.Value(i))
 	case *array.Uint32:
-		if v.Kind() != reflect.Uint32 {
-			return mismatch()
-		}
 		v.SetUint(uint64(a.Value(i)))
 	case *array.Uint64:
-		if v.Kind() != reflect.Uint64 {
-			return mismatch()
-		}
 		v.SetUint(a.Value(i))
 	case *array.Float32:
-		if v.Kind() != reflect.Float32 {
-			return mismatch()
-		}
 		v.SetFloat(float64(a.Value(i)))
 	case *array.Float64:
-		if v.Kind() != reflect.Float64 {
-			return mismatch()
-		}
 		v.SetFloat(a.Value(i))
 	case *array.Struct:
-		if v.Kind() != reflect.Struct {
-			return mismatch()
-		}
 		return setStruct(v, a, i)
 	case *array.List:
-		if v.Kind() != reflect.Slice {
-			return mismatch()
-		}
 		return setList(v, a, i)
 	default:
-		return mismatch()
+		return fmt.Errorf("no decoding of %s", a.DataType())
 	}
 	return nil
 }
@@ -131,10 +98,7 @@ func setStruct(v reflect.Value, a *array.Struct, i int) error {
 	for _, c := range columnsOf(v.Type()) {
 		at, ok := t.FieldIdx(c.field.Name)
 		if !ok {
-			if c.field.Nullable {
-				continue
-			}
-			return fmt.Errorf("field %s is absent", c.field.Name)
+			continue
 		}
 		if err := setValue(v.Field(c.index), a.Field(at), i); err != nil {
 			return fmt.Errorf("%s: %w", c.field.Name, err)

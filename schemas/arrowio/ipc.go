@@ -2,7 +2,6 @@ package arrowio
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -96,69 +95,4 @@ func (b *bounded) take(n int64) {
 	if b.left -= max(n, 0); b.left < 0 || n > math.MaxInt32 {
 		panic("it decompresses to too much")
 	}
-}
-
-// checkFrames walks the messages of a stream without decoding them, because
-// Arrow's reader allocates the lengths it is told before it reads. A message is
-// the token 0xFFFFFFFF, an int32 length, as many bytes of metadata, and a body
-// whose length the metadata tells; length 0 ends the stream.
-func checkFrames(data []byte) error {
-	for at := 0; ; {
-		if len(data)-at < 8 {
-			return fmt.Errorf("cut short at byte %d", at)
-		}
-		if binary.LittleEndian.Uint32(data[at:]) != math.MaxUint32 {
-			return fmt.Errorf("no message at byte %d", at)
-		}
-		n := int64(int32(binary.LittleEndian.Uint32(data[at+4:])))
-		at += 8
-		if n == 0 {
-			return nil
-		}
-		if n < 0 || n > int64(len(data)-at) {
-			return fmt.Errorf("metadata of %d bytes at byte %d", n, at)
-		}
-		body, err := bodyLength(data[at : at+int(n)])
-		if err != nil {
-			return fmt.Errorf("message at byte %d: %w", at, err)
-		}
-		at += int(n)
-		if body < 0 || body > int64(len(data)-at) {
-			return fmt.Errorf("body of %d bytes at byte %d", body, at)
-		}
-		at += int(body)
-	}
-}
-
-// bodyLength reads field bodyLength of a flatbuffer Message: the fourth slot of
-// its table (Message.fbs of the Arrow format).
-func bodyLength(message []byte) (int64, error) {
-	const slot = 4 + 2*3
-	errBroken := errors.New("broken metadata")
-	in := func(at, n int64) bool { return at >= 0 && at+n <= int64(len(message)) }
-	if !in(0, 4) {
-		return 0, errBroken
-	}
-	table := int64(binary.LittleEndian.Uint32(message))
-	if !in(table, 4) {
-		return 0, errBroken
-	}
-	vtable := table - int64(int32(binary.LittleEndian.Uint32(message[table:])))
-	if !in(vtable, 4) {
-		return 0, errBroken
-	}
-	if binary.LittleEndian.Uint16(message[vtable:]) <= slot {
-		return 0, nil
-	}
-	if !in(vtable, slot+2) {
-		return 0, errBroken
-	}
-	offset := int64(binary.LittleEndian.Uint16(message[vtable+slot:]))
-	if offset == 0 {
-		return 0, nil
-	}
-	if !in(table+offset, 8) {
-		return 0, errBroken
-	}
-	return int64(binary.LittleEndian.Uint64(message[table+offset:])), nil
 }
