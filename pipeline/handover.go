@@ -290,7 +290,7 @@ func (j *Job) mayHandOver(kind schemas.Kind) error {
 func (j *Job) handover() (Handover, error) {
 	h := Handover{Data: j.data, Done: broker.Done{
 		Stage: j.spec.Name, Event: j.event.ID, Source: j.event.Source, Kind: j.event.Type, Run: j.event.Run,
-		Attempt: j.attempt, Started: j.started, Finished: j.Now(), Outputs: []broker.Output{},
+		Attempt: j.attempt, Started: j.started, Finished: j.Now(), Outputs: []broker.Output{}, Note: j.note,
 	}}
 	for _, ev := range j.data {
 		d, err := datasetOf(ev)

@@ -47,6 +47,7 @@ type Job struct {
 	cut    map[schemas.Kind]int     // datasets that are closed, by kind
 	data   []schemas.Event          // their events, in the order of closing
 	posted []posting
+	note   string
 	done   bool // the outcome is decided; what comes later is a bug
 }
 
@@ -77,6 +78,14 @@ func (j *Job) Now() time.Time { return j.now().UTC() }
 func (j *Job) Report(p Progress) {
 	j.touch()
 	j.progress(p)
+}
+
+// Note leaves a sentence for people in the done record: why a job that succeeded
+// handed nothing on. The last one stays.
+func (j *Job) Note(text string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.note = text
 }
 
 // touch renews the lease.

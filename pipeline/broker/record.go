@@ -16,6 +16,7 @@ type Done struct {
 	Run      string       `json:"run"`
 	Attempt  int          `json:"attempt"` // the one that succeeded
 	Outputs  []Output     `json:"outputs"`
+	Note     string       `json:"note,omitempty"`    // a sentence for people: why a job that succeeded made nothing
 	Replies  []Reply      `json:"replies,omitempty"` // sent after the record; kept so that a crash in between loses none
 	Started  time.Time    `json:"started"`
 	Finished time.Time    `json:"finished"`
