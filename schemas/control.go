@@ -28,6 +28,8 @@ type TrainJob struct {
 	Model  string `json:"model"`
 	Window string `json:"window"` // digest of the window manifest, see pipeline/window
 	Reason string `json:"reason"`
+
+	Datasets []string `json:"datasets,omitempty"` // ids of the tokens events whose rows the window holds; for the ledger, not for training
 }
 
 // An EvalOrder asks for an evaluation: the data of eval.request.

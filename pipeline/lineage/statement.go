@@ -35,20 +35,20 @@ type Subject struct {
 // A Predicate is the lineage of a release. Digests have the form
 // "sha256:<hex>" and name artifacts of the store.
 type Predicate struct {
-	Name       string          `json:"name"`             // the model's name
-	Version    int64           `json:"version"`          // the version being published
-	Base       string          `json:"base"`             // tree of the base model
-	Parent     string          `json:"parent,omitempty"` // adapter that this one continues
-	Adapter    string          `json:"adapter"`          // tree of the adapter
-	Window     string          `json:"window"`           // window manifest: exactly the rows that were seen
-	Origins    []string        `json:"origins"`          // files the window's conversations came from, sorted
-	Method     string          `json:"method"`           // "lora" or "full"
-	Config     json.RawMessage `json:"config,omitempty"` // the training options
-	Seed       uint64          `json:"seed"`
-	Device     string          `json:"device"` // kind of processor
-	Steps      int64           `json:"steps"`
-	BestStep   int64           `json:"best_step"`
-	Evaluation Evaluation      `json:"evaluation"`
+	Name       string           `json:"name"`             // the model's name
+	Version    int64            `json:"version"`          // the version being published
+	Base       string           `json:"base"`             // tree of the base model
+	Parent     string           `json:"parent,omitempty"` // adapter that this one continues
+	Adapter    string           `json:"adapter"`          // tree of the adapter
+	Window     string           `json:"window"`           // window manifest: exactly the rows that were seen
+	Rows       map[string]int64 `json:"rows"`             // conversations in each split of the window; every row carries its origin
+	Method     string           `json:"method"`           // "lora" or "full"
+	Config     json.RawMessage  `json:"config,omitempty"` // the training options
+	Seed       uint64           `json:"seed"`
+	Device     string           `json:"device"` // kind of processor
+	Steps      int64            `json:"steps"`
+	BestStep   int64            `json:"best_step"`
+	Evaluation Evaluation       `json:"evaluation"`
 }
 
 // An Evaluation is the verdict that the release rests on.

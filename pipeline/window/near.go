@@ -31,8 +31,17 @@ type Near struct {
 
 // Find returns the id of the first added row that is a near duplicate of sig.
 func (n *Near) Find(sig []uint32) (id string, found bool) {
-	if len(sig) != Permutations {
+	row, found := n.find(sig)
+	if !found {
 		return "", false
+	}
+	return n.ids[row], true
+}
+
+// find is [Near.Find] by the number of the row.
+func (n *Near) find(sig []uint32) (int, bool) {
+	if len(sig) != Permutations {
+		return 0, false
 	}
 	n.lookups++
 	best := int32(len(n.ids))
@@ -51,10 +60,7 @@ func (n *Near) Find(sig []uint32) (id string, found bool) {
 			}
 		}
 	}
-	if int(best) == len(n.ids) {
-		return "", false
-	}
-	return n.ids[best], true
+	return int(best), int(best) < len(n.ids)
 }
 
 // Add makes a row known. A signature of another length than [Permutations] is
