@@ -1,0 +1,29 @@
+// Package cpu is the host device: C kernels behind one cgo call an operator,
+// a team of threads of their own, and tensors outside the Go heap.
+//
+// # Reading order
+//
+//	kernels.h       the operators, as Go calls them
+//	team.h team.c   the threads: regions, barriers, tasks claimed from a counter
+//	gemm.c          matrix products: pack, then tiles
+//	linear.c norm.c attention.c cached.c loss.c vector.c
+//	                the operators: how the work is cut into tasks
+//	isa.h isa.c     the table of inner kernels, and which one this processor gets
+//	vec.h pack.h tile.h block.h rows.h
+//	                the inner kernels, written once on vectors of LANES floats
+//	isa_*.c         compile those headers for one instruction set each
+//
+// # Guarantees
+//
+// Work is cut into tasks by the shapes of the operands, never by the number of
+// workers, and a sum is always taken in one order; so any number of workers
+// gives the same bits. Instruction sets differ from each other in their last
+// bits; Info.Kind tells them apart.
+//
+// With precision bf16 the operands of Linear and CrossEntropy are rounded to
+// bfloat16 while they are packed, and sums stay float32. Attention is float32
+// always, and so are products of up to four rows: those wait for memory.
+//
+// Building needs a C compiler; without cgo [Open] says so, and gpu.Open falls
+// back to the reference device.
+package cpu

@@ -1,0 +1,45 @@
+// All inner kernels, compiled for the instruction set that the including file
+// has chosen, and the table of them.
+#include "isa.h"
+#include "vec.h"
+#include "block.h"
+#include "rows.h"
+
+#define WORD vec
+#define WORDS load
+#define ONE(p) spread(*(p))
+#define MULADD(c, a, b) ((c) + (a) * (b))
+#define TILE NAME(tile)
+#include "tile.h"
+
+#define PACK NAME(pack)
+#define ROUND(v) (v)
+#include "pack.h"
+#undef PACK
+#undef ROUND
+
+#ifndef BF16_PRODUCTS
+// rounded is v with each lane rounded to bfloat16, ties to even. Not-a-number
+// stays: rounding could carry it into infinity.
+INLINE vec NAME(rounded)(vec v) {
+	ivec bits = (ivec)v;
+	ivec up = (bits + 0x7fff + ((bits >> 16) & 1)) & ~0xffff;
+	return choose(v == v, (vec)up, v);
+}
+#define PACK NAME(pack_rounded)
+#define ROUND(v) NAME(rounded)(v)
+#include "pack.h"
+#undef PACK
+#undef ROUND
+
+#define ROUNDED_BF16 .pairs = 1, .pack_bf16 = NAME(pack_rounded), .tile_bf16 = NAME(tile)
+#endif
+
+#define KERNELS                                                                                     \
+	.mr = MR, .nr = 2 * LANES, .pack = NAME(pack), .tile = NAME(tile),                          \
+	.dots = NAME(dots), .block = NAME(block),                                                   \
+	.softmax_step = NAME(softmax_step), .softmax_row = NAME(softmax_row),                       \
+	.scores_backward = NAME(scores_backward), .inner = NAME(inner), .norm = NAME(norm),         \
+	.norm_backward = NAME(norm_backward), .swiglu = NAME(swiglu),                               \
+	.swiglu_backward = NAME(swiglu_backward), .loss = NAME(loss), .axpy = NAME(axpy),           \
+	.scale = NAME(scale), .squares = NAME(squares), .adamw = NAME(adamw), .dropout = NAME(dropout)

@@ -1,0 +1,58 @@
+// The inner kernels of one instruction set. Everything outside of isa_*.c is
+// portable and calls through this table.
+#ifndef ISA_H
+#define ISA_H
+
+#include <stdint.h>
+
+// A block of attention is BLOCK queries by BLOCK keys.
+enum { BLOCK = 64 };
+
+typedef struct isa {
+	const char *name;
+
+	// Products. A panel holds `width` lanes of the packed operand: lane l of
+	// depth k at dst[k·width + l], lanes beyond `lanes` zero. One word of depth
+	// is one float, or two bfloat16 where `pairs` is 2.
+	int mr, nr;  // lanes of a panel of the left and of the right operand
+	int pairs;   // values of k in one word of pack_bf16
+	void (*pack)(void *dst, long width, const float *src, long lane_stride, long k_stride, long lanes, long k);
+	void (*pack_bf16)(void *dst, long width, const float *src, long lane_stride, long k_stride, long lanes, long k);
+	// c[rows,cols] = alpha·a·b + (add ? c : bias or 0) of two panels.
+	void (*tile)(long depth, const void *a, const void *b, float *c, long ldc, long rows, long cols, float alpha, int add, const float *bias);
+	void (*tile_bf16)(long depth, const void *a, const void *b, float *c, long ldc, long rows, long cols, float alpha, int add, const float *bias);
+	// y[r·ldy + j] = alpha·x[r]·w[j] + (add ? y : bias or 0) for r < m ≤ 4, j < n.
+	void (*dots)(float *y, long ldy, const float *x, long ldx, const float *w, long ldw, long m, long n, long k, float alpha, int add, const float *bias);
+	// c[m,n] (+)= a·b, a by both strides, rows of b contiguous.
+	void (*block)(float *c, long ldc, const float *a, long a_row, long a_col, const float *b, long ldb, long m, long n, long k, int add);
+
+	// Attention, on one row of a block.
+	float (*softmax_step)(float *s, long valid, float scale, float *top, float *sum);
+	void (*softmax_row)(float *s, long n, float scale);
+	void (*scores_backward)(float *p, float *dp, long valid, float scale, float lse, float delta);
+	float (*inner)(const float *x, const float *y, long n);
+
+	// Rows and runs.
+	float (*norm)(float *y, float *x, const float *res, const float *w, long h, float eps);
+	void (*norm_backward)(float *dx, float *dw, const float *dy, const float *x, const float *w, float rstd, long h);
+	void (*swiglu)(float *z, const float *u, long f);
+	void (*swiglu_backward)(float *du, const float *dz, const float *u, long f);
+	float (*loss)(float *z, long v, long target, float scale, int gradient);
+	void (*axpy)(float *y, float a, const float *x, long n);
+	void (*scale)(float *x, float a, long n);
+	double (*squares)(const float *x, long n);
+	void (*adamw)(float *p, const float *g, float *m, float *v, long n, const float constants[9]);
+	void (*dropout)(float *y, const float *x, uint64_t first, long n, float p, uint64_t seed, int add);
+} isa;
+
+extern const isa isa_portable;
+#if defined(__x86_64__)
+extern const isa isa_avx2, isa_avx512, isa_avx512bf16;
+#endif
+
+// isa_best is the fastest table this processor can run; isa_named one by its
+// name, or NULL when there is none or the processor lacks it.
+const isa *isa_best(void);
+const isa *isa_named(const char *name);
+
+#endif

@@ -1,0 +1,11 @@
+// Vectors of eight: every x86 processor since 2013 (Haswell) or 2015 (Excavator).
+#if defined(__x86_64__)
+#pragma GCC target("avx2,fma")
+#define LANES 8
+#define MR 6 // 12 sums, 2 vectors of b and one of a fill the 16 registers
+#define BLOCK_COLS 2
+#define NAME(f) f##_avx2
+#include "inner.h"
+
+const isa isa_avx2 = {.name = "avx2", KERNELS, ROUNDED_BF16};
+#endif

@@ -1,0 +1,95 @@
+// The operators of device.Device as Go calls them: sizes are checked there,
+// pointers are to memory of cpu_alloc, NULL is an operand that is not given.
+// Capital letters are as in device.go.
+#ifndef KERNELS_H
+#define KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "isa.h"
+#include "team.h"
+
+// Scratch memory grows to what an operator asks for and is kept.
+enum { PACKED_LEFT, PACKED_RIGHT, DROPPED, LOGITS, GATHERED, PARTIAL, TRANSPOSED, PER_WORKER, SCRATCHES };
+
+typedef struct cpu {
+	team *team;
+	const isa *isa;
+	int bf16;  // round the operands of products
+	int fault; // memory ran out: operators do nothing from then on
+	struct { void *start; size_t bytes; } scratch[SCRATCHES];
+} cpu;
+
+// cpu_open uses the named inner kernels, or the best for NULL. It returns NULL
+// when the threads cannot be started or the processor lacks those kernels.
+cpu *cpu_open(int workers, const char *isa, int bf16);
+void cpu_close(cpu *d);
+// cpu_alloc maps zeroed memory, NULL when there is none left.
+void *cpu_alloc(size_t bytes);
+void cpu_free(void *start, size_t bytes);
+// scratch returns at least that many bytes, or NULL after setting fault.
+void *scratch(cpu *d, int which, size_t bytes);
+
+// each runs task(…, i, …) for 0 ≤ i < tasks, on the whole team if wide.
+typedef void (*task)(cpu *d, long i, int worker, void *job);
+void each(cpu *d, long tasks, int wide, task f, void *job);
+
+// A product is c[M,N] = alpha·a[M,K]·b[K,N] + (add ? c : bias or 0), with the
+// operands' strides along both of their indices; of each pair one is 1.
+typedef struct product {
+	float *c;
+	long ldc;
+	const float *a;
+	long a_row, a_k;
+	const float *b;
+	long b_k, b_col;
+	long m, n, k;
+	float alpha;
+	int add;
+	const float *bias; // [N], not with add
+} product;
+void multiply(cpu *d, const product *p);
+
+typedef struct linear {
+	const float *w, *bias;
+	long i, o;
+	const float *a, *b; // LoRA, a is NULL without it
+	float *u;
+	long r;
+	float scale, dropout;
+	uint64_t seed;
+} linear;
+typedef struct linear_grad { float *w, *bias, *a, *b, *du; } linear_grad;
+void cpu_linear(cpu *d, float *y, const float *x, long m, const linear *l);
+void cpu_linear_backward(cpu *d, float *dx, const float *dy, const float *x, long m, const linear *l, const linear_grad *g);
+
+void cpu_embed(cpu *d, float *y, const float *table, const int32_t *ids, long m, long h);
+void cpu_embed_backward(cpu *d, float *dtable, const float *dy, const int32_t *ids, long m, long h);
+void cpu_norm(cpu *d, float *y, float *rstd, float *x, const float *res, const float *w, long m, long h, float eps);
+void cpu_norm_backward(cpu *d, float *dx, float *dw, const float *dy, const float *x, const float *w, const float *rstd, long m, long h);
+void cpu_swiglu(cpu *d, float *z, const float *u, long m, long f);
+void cpu_swiglu_backward(cpu *d, float *du, const float *dz, const float *u, long m, long f);
+
+// heads.table holds cos and sin [position][P/2][2].
+typedef struct heads { long a, g, d, rotary; } heads;
+void cpu_rotary(cpu *d, float *qkv, const int32_t *pos, long m, const float *table, heads s, int inverse);
+// sequences are rows starts[i] ≤ m < starts[i+1] for i < n.
+void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const int32_t *starts, long n, heads s);
+void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const int32_t *starts, long n, heads s);
+void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v, long max, const int32_t *slots, const int32_t *past, const int32_t *starts, long n, heads s);
+
+void cpu_cross_entropy(cpu *d, float *nll, float *dx, float *dw, const float *x, const float *w, const int32_t *targets, long m, long h, long v, float scale);
+
+void cpu_copy(cpu *d, float *to, const float *from, long n);
+void cpu_zero(cpu *d, float *x, long n);
+void cpu_axpy(cpu *d, float *y, float a, const float *x, long n);
+void cpu_scale(cpu *d, float *x, float a, long n);
+double cpu_squares(cpu *d, const float *x, long n);
+// constants: β₁, 1−β₁, β₂, 1−β₂, lr/(1−β₁ᵗ), 1/(1−β₂ᵗ), ε, 1−lr·decay, scale of g.
+void cpu_adamw(cpu *d, float *p, const float *g, float *m, float *v, long n, const float constants[9]);
+
+static inline long least(long a, long b) { return a < b ? a : b; }
+static inline long parts(long n, long size) { return (n + size - 1) / size; }
+
+#endif

@@ -1,0 +1,66 @@
+// The output layer and the loss: rows that have a target are gathered and go
+// through the logits a chunk at a time, so that those are never held whole.
+#include "kernels.h"
+
+#include <string.h>
+
+enum { LOGITS_HELD = 8 << 20, LEAST_ROWS = 128, MOST_ROWS = 1024 };
+
+struct loss_job {
+	float *nll, *dx, *logits, *gathered;
+	const float *x;
+	const int32_t *targets;
+	const long *row; // of the batch, for each gathered one
+	long m, h, v;
+	float scale;
+	int gradient;
+};
+
+static void gather_task(cpu *d, long i, int worker, void *job) {
+	(void)d, (void)worker;
+	struct loss_job *j = job;
+	memcpy(j->gathered + i * j->h, j->x + j->row[i] * j->h, 4 * (size_t)j->h);
+}
+
+static void scatter_task(cpu *d, long i, int worker, void *job) {
+	(void)d, (void)worker;
+	struct loss_job *j = job;
+	memcpy(j->dx + j->row[i] * j->h, j->gathered + i * j->h, 4 * (size_t)j->h);
+}
+
+static void loss_task(cpu *d, long i, int worker, void *job) {
+	(void)worker;
+	struct loss_job *j = job;
+	long m = j->row[i];
+	j->nll[m] = d->isa->loss(j->logits + i * j->v, j->v, j->targets[m], j->scale, j->gradient);
+}
+
+void cpu_cross_entropy(cpu *d, float *nll, float *dx, float *dw, const float *x, const float *w, const int32_t *targets, long m, long h, long v, float scale) {
+	long chunk = LOGITS_HELD / v;
+	chunk = least(chunk < LEAST_ROWS ? LEAST_ROWS : chunk > MOST_ROWS ? MOST_ROWS : chunk, m);
+	float *logits = scratch(d, LOGITS, 4 * (size_t)(chunk * v));
+	float *gathered = scratch(d, GATHERED, 4 * (size_t)(chunk * h) + sizeof(long) * (size_t)chunk + 64);
+	if (!logits || !gathered) return;
+	long *row = (long *)(void *)(gathered + (chunk * h + 15) / 16 * 16);
+	struct loss_job j = {nll, dx, logits, gathered, x, targets, row, m, h, v, scale, dx || dw};
+	memset(nll, 0, 4 * (size_t)m);
+	if (dx) cpu_zero(d, dx, m * h);
+	for (long next = 0; next < m;) {
+		long rows = 0;
+		for (; next < m && rows < chunk; next++)
+			if (targets[next] >= 0) row[rows++] = next;
+		if (rows == 0) break;
+		each(d, rows, 0, gather_task, &j);
+		multiply(d, &(product){.c = logits, .ldc = v, .a = gathered, .a_row = h, .a_k = 1, .b = w, .b_k = 1, .b_col = h,
+		                       .m = rows, .n = v, .k = h, .alpha = 1});
+		each(d, rows, rows * v > 1 << 14, loss_task, &j);
+		if (dw)
+			multiply(d, &(product){.c = dw, .ldc = h, .a = logits, .a_row = 1, .a_k = v, .b = gathered, .b_k = h, .b_col = 1,
+			                       .m = v, .n = h, .k = rows, .alpha = 1, .add = 1});
+		if (dx) { // the gathered rows have served; their gradients take their place
+			multiply(d, &(product){.c = gathered, .ldc = h, .a = logits, .a_row = v, .a_k = 1, .b = w, .b_k = h, .b_col = 1,
+			                       .m = rows, .n = h, .k = v, .alpha = 1});
+			each(d, rows, 0, scatter_task, &j);
+		}
+	}
+}

@@ -1,0 +1,202 @@
+//go:build cgo && unix
+
+package cpu
+
+// #include "kernels.h"
+import "C"
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/glmflow/glmflow/gpu/device"
+)
+
+// Each operator checks sizes and makes one call.
+
+// Zero clears dst.
+func (d *Device) Zero(dst device.Mem) { C.cpu_zero(d.c, p(dst), C.long(dst.N)) }
+
+// Copy copies src to dst, which has the same length.
+func (d *Device) Copy(dst, src device.Mem) {
+	want("Copy", "src", src.N, dst.N)
+	C.cpu_copy(d.c, p(dst), p(src), C.long(dst.N))
+}
+
+// inside panics unless every id is a row of a table of that many floats.
+func inside(operator string, ids []int32, table, h int) {
+	for m, id := range ids {
+		if id < 0 || (int(id)+1)*h > table {
+			panic(fmt.Sprintf("cpu: %s: id %d of row %d is outside a table of %d rows", operator, id, m, table/h))
+		}
+	}
+}
+
+// Embed gathers rows of table.
+func (d *Device) Embed(y, table device.Mem, ids []int32, h int) {
+	want("Embed", "y", y.N, len(ids)*h)
+	inside("Embed", ids, table.N, h)
+	C.cpu_embed(d.c, p(y), p(table), ints(ids), C.long(len(ids)), C.long(h))
+}
+
+// EmbedBackward adds rows of dy to the rows they came from.
+func (d *Device) EmbedBackward(dtable, dy device.Mem, ids []int32, h int) {
+	want("EmbedBackward", "dy", dy.N, len(ids)*h)
+	inside("EmbedBackward", ids, dtable.N, h)
+	C.cpu_embed_backward(d.c, p(dtable), p(dy), ints(ids), C.long(len(ids)), C.long(h))
+}
+
+// RMSNorm adds res to the residual stream x and normalises its rows.
+func (d *Device) RMSNorm(y, rstd, x, res, w device.Mem, m, h int, eps float32) {
+	want("RMSNorm", "y", y.N, m*h)
+	want("RMSNorm", "rstd", rstd.N, m)
+	want("RMSNorm", "x", x.N, m*h)
+	want("RMSNorm", "w", w.N, h)
+	if !res.Empty() {
+		want("RMSNorm", "res", res.N, m*h)
+	}
+	C.cpu_norm(d.c, p(y), p(rstd), p(x), p(res), p(w), C.long(m), C.long(h), C.float(eps))
+}
+
+// RMSNormBackward adds the gradients through the norm.
+func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd device.Mem, m, h int) {
+	want("RMSNormBackward", "dx", dx.N, m*h)
+	want("RMSNormBackward", "dy", dy.N, m*h)
+	want("RMSNormBackward", "x", x.N, m*h)
+	want("RMSNormBackward", "w", w.N, h)
+	want("RMSNormBackward", "rstd", rstd.N, m)
+	if !dw.Empty() {
+		want("RMSNormBackward", "dw", dw.N, h)
+	}
+	C.cpu_norm_backward(d.c, p(dx), p(dw), p(dy), p(x), p(w), p(rstd), C.long(m), C.long(h))
+}
+
+// SwiGLU is z = silu(u[:, :F])·u[:, F:].
+func (d *Device) SwiGLU(z, u device.Mem, m, f int) {
+	want("SwiGLU", "z", z.N, m*f)
+	want("SwiGLU", "u", u.N, 2*m*f)
+	C.cpu_swiglu(d.c, p(z), p(u), C.long(m), C.long(f))
+}
+
+// SwiGLUBackward is du from dz.
+func (d *Device) SwiGLUBackward(du, dz, u device.Mem, m, f int) {
+	want("SwiGLUBackward", "du", du.N, 2*m*f)
+	want("SwiGLUBackward", "dz", dz.N, m*f)
+	want("SwiGLUBackward", "u", u.N, 2*m*f)
+	C.cpu_swiglu_backward(d.c, p(du), p(dz), p(u), C.long(m), C.long(f))
+}
+
+// layer checks the sizes of l and returns its C form.
+func layer(operator string, l *device.Linear, m int) C.linear {
+	want(operator, "W", l.W.N, l.O*l.I)
+	if !l.Bias.Empty() {
+		want(operator, "Bias", l.Bias.N, l.O)
+	}
+	c := C.linear{w: p(l.W), bias: p(l.Bias), i: C.long(l.I), o: C.long(l.O)}
+	if a := l.LoRA; a != nil {
+		want(operator, "LoRA A", a.A.N, a.R*l.I)
+		want(operator, "LoRA B", a.B.N, l.O*a.R)
+		want(operator, "LoRA U", a.U.N, m*a.R)
+		c.a, c.b, c.u, c.r = p(a.A), p(a.B), p(a.U), C.long(a.R)
+		c.scale, c.dropout, c.seed = C.float(a.Scale), C.float(a.Dropout), C.uint64_t(a.Seed)
+	}
+	return c
+}
+
+// Linear is y = x·Wᵀ + bias, plus the LoRA branch.
+func (d *Device) Linear(y, x device.Mem, m int, l *device.Linear) {
+	want("Linear", "y", y.N, m*l.O)
+	want("Linear", "x", x.N, m*l.I)
+	c := layer("Linear", l, m)
+	if d.c.fault == 0 {
+		C.cpu_linear(d.c, p(y), p(x), C.long(m), &c)
+	}
+}
+
+// LinearBackward is dx from dy, and the gradients that g asks for.
+func (d *Device) LinearBackward(dx, dy, x device.Mem, m int, l *device.Linear, g *device.LinearGrad) {
+	want("LinearBackward", "dy", dy.N, m*l.O)
+	c := layer("LinearBackward", l, m)
+	if g == nil {
+		g = &device.LinearGrad{}
+	}
+	if !dx.Empty() {
+		want("LinearBackward", "dx", dx.N, m*l.I)
+	}
+	if !g.W.Empty() {
+		want("LinearBackward", "W gradient", g.W.N, l.O*l.I)
+	}
+	if !g.Bias.Empty() {
+		want("LinearBackward", "bias gradient", g.Bias.N, l.O)
+	}
+	if !g.W.Empty() || l.LoRA != nil && !g.A.Empty() {
+		want("LinearBackward", "x", x.N, m*l.I)
+	}
+	if a := l.LoRA; a != nil {
+		if !g.B.Empty() {
+			want("LinearBackward", "B gradient", g.B.N, l.O*a.R)
+		}
+		if !g.A.Empty() {
+			want("LinearBackward", "A gradient", g.A.N, a.R*l.I)
+		}
+		if !g.A.Empty() || !dx.Empty() {
+			want("LinearBackward", "DU", g.DU.N, m*a.R)
+		}
+	}
+	grad := C.linear_grad{w: p(g.W), bias: p(g.Bias), a: p(g.A), b: p(g.B), du: p(g.DU)}
+	if d.c.fault == 0 {
+		C.cpu_linear_backward(d.c, p(dx), p(dy), p(x), C.long(m), &c, &grad)
+	}
+}
+
+// CrossEntropy is the output layer and the loss in one.
+func (d *Device) CrossEntropy(nll, dx, dw, x, w device.Mem, targets []int32, m, h, v int, scale float32) {
+	want("CrossEntropy", "targets", len(targets), m)
+	want("CrossEntropy", "nll", nll.N, m)
+	want("CrossEntropy", "x", x.N, m*h)
+	want("CrossEntropy", "w", w.N, v*h)
+	if !dx.Empty() {
+		want("CrossEntropy", "dx", dx.N, m*h)
+	}
+	if !dw.Empty() {
+		want("CrossEntropy", "dw", dw.N, v*h)
+	}
+	for i, t := range targets {
+		if int(t) >= v {
+			panic(fmt.Sprintf("cpu: CrossEntropy: target %d of row %d is outside a vocabulary of %d", t, i, v))
+		}
+	}
+	if d.c.fault == 0 {
+		C.cpu_cross_entropy(d.c, p(nll), p(dx), p(dw), p(x), p(w), ints(targets), C.long(m), C.long(h), C.long(v), C.float(scale))
+	}
+}
+
+// Axpy is y += a·x.
+func (d *Device) Axpy(y device.Mem, a float32, x device.Mem) {
+	want("Axpy", "x", x.N, y.N)
+	C.cpu_axpy(d.c, p(y), C.float(a), p(x), C.long(y.N))
+}
+
+// Scale is x *= a.
+func (d *Device) Scale(x device.Mem, a float32) { C.cpu_scale(d.c, p(x), C.float(a), C.long(x.N)) }
+
+// SumSquares is Σ x², by runs of a fixed length.
+func (d *Device) SumSquares(x device.Mem) float64 {
+	return float64(C.cpu_squares(d.c, p(x), C.long(x.N)))
+}
+
+// AdamW is one step; what depends on the step alone is computed here, in
+// float64.
+func (d *Device) AdamW(param, g, m, v device.Mem, s device.AdamW) {
+	want("AdamW", "g", g.N, param.N)
+	want("AdamW", "m", m.N, param.N)
+	want("AdamW", "v", v.N, param.N)
+	b1, b2, lr := float64(s.Beta1), float64(s.Beta2), float64(s.LR)
+	constants := [9]C.float{
+		C.float(b1), C.float(1 - b1), C.float(b2), C.float(1 - b2),
+		C.float(lr / (1 - math.Pow(b1, float64(s.Step)))),
+		C.float(1 / (1 - math.Pow(b2, float64(s.Step)))),
+		C.float(s.Eps), C.float(1 - lr*float64(s.WeightDecay)), C.float(s.GradScale),
+	}
+	C.cpu_adamw(d.c, p(param), p(g), p(m), p(v), C.long(param.N), &constants[0])
+}

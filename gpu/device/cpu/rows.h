@@ -1,0 +1,168 @@
+// Kernels that go along a row or a run of floats once or twice. `for EACH`
+// steps by a vector; get and put take care of the last one.
+#define EACH(i, n) (long i = 0; i < (n); i += LANES)
+
+static float NAME(inner)(const float *x, const float *y, long n) {
+	vec s = {0};
+	for EACH(i, n) s += get(x + i, n - i) * get(y + i, n - i);
+	return sum_lanes(s);
+}
+
+static float NAME(norm)(float *y, float *x, const float *res, const float *w, long h, float eps) {
+	vec s = {0};
+	for EACH(i, h) {
+		vec v = get(x + i, h - i);
+		if (res) {
+			v += get(res + i, h - i);
+			put(x + i, v, h - i);
+		}
+		s += v * v;
+	}
+	float rstd = 1 / sqrtf(sum_lanes(s) / (float)h + eps);
+	for EACH(i, h) put(y + i, get(x + i, h - i) * rstd * get(w + i, h - i), h - i);
+	return rstd;
+}
+
+static void NAME(norm_backward)(float *dx, float *dw, const float *dy, const float *x, const float *w, float rstd, long h) {
+	vec s = {0};
+	for EACH(i, h) s += get(dy + i, h - i) * get(w + i, h - i) * get(x + i, h - i);
+	float back = sum_lanes(s) / (float)h * rstd * rstd * rstd;
+	for EACH(i, h) {
+		vec g = get(dy + i, h - i), v = get(x + i, h - i);
+		put(dx + i, get(dx + i, h - i) + (rstd * g * get(w + i, h - i) - v * back), h - i);
+		if (dw) put(dw + i, get(dw + i, h - i) + g * v * rstd, h - i);
+	}
+}
+
+static void NAME(swiglu)(float *z, const float *u, long f) {
+	for EACH(i, f) {
+		vec a = get(u + i, f - i), b = get(u + f + i, f - i);
+		put(z + i, a / (1.0f + exponential(-a)) * b, f - i);
+	}
+}
+
+static void NAME(swiglu_backward)(float *du, const float *dz, const float *u, long f) {
+	for EACH(i, f) {
+		vec a = get(u + i, f - i), b = get(u + f + i, f - i), g = get(dz + i, f - i);
+		vec s = 1.0f / (1.0f + exponential(-a));
+		put(du + i, g * b * s * (1.0f + a * (1.0f - s)), f - i);
+		put(du + f + i, g * a * s, f - i);
+	}
+}
+
+// loss turns a row of logits into its loss and, with gradient, into
+// scale·(softmax − onehot).
+static float NAME(loss)(float *z, long v, long target, float scale, int gradient) {
+	float goal = z[target];
+	vec tops = spread(goal), sums = {0};
+	for EACH(i, v) {
+		vec x = get(z + i, v - i);
+		tops = larger(v - i >= LANES ? x : larger(x, spread(goal)), tops);
+	}
+	float top = max_lanes(tops);
+	long whole = v - v % LANES;
+	for (long i = 0; i < whole; i += LANES) {
+		vec e = exponential(load(z + i) - top);
+		if (gradient) store(z + i, e);
+		sums += e;
+	}
+	if (whole < v) { // lanes beyond the row must not count
+		float t[LANES] = {0};
+		vec e = exponential(get(z + whole, v - whole) - top);
+		put(t, e, v - whole);
+		sums += load(t);
+		if (gradient) put(z + whole, e, v - whole);
+	}
+	float sum = sum_lanes(sums);
+	if (gradient) {
+		for EACH(i, v) put(z + i, get(z + i, v - i) * (scale / sum), v - i);
+		z[target] -= scale;
+	}
+	return (float)(log((double)sum) + (double)top - (double)goal);
+}
+
+// softmax_step takes one more block of scores into a running softmax: s
+// becomes exp(scale·s − top), zero beyond the valid ones, for the new top. It
+// returns what sums under the old top are to be multiplied with.
+static float NAME(softmax_step)(float *s, long valid, float scale, float *top, float *sum) {
+	for (long j = valid; j < BLOCK; j++) s[j] = s[0];
+	vec tops = load(s);
+	for EACH(i, BLOCK) tops = larger(load(s + i), tops);
+	float now = max_lanes(tops) * scale;
+	now = now > *top ? now : *top;
+	for EACH(i, BLOCK) store(s + i, exponential(load(s + i) * scale - now));
+	for (long j = valid; j < BLOCK; j++) s[j] = 0;
+	vec sums = {0};
+	for EACH(i, BLOCK) sums += load(s + i);
+	float keep = isinf(*top) ? 0 : exponential(spread(*top - now))[0];
+	*sum = *sum * keep + sum_lanes(sums);
+	*top = now;
+	return keep;
+}
+
+// softmax_row is the softmax of scale·s, whole.
+static void NAME(softmax_row)(float *s, long n, float scale) {
+	float top = s[0], sum = 0;
+	for (long i = 1; i < n; i++) top = s[i] > top ? s[i] : top;
+	for EACH(i, n) put(s + i, exponential((get(s + i, n - i) - top) * scale), n - i);
+	vec sums = {0};
+	for EACH(i, n) sums += get(s + i, n - i);
+	sum = sum_lanes(sums);
+	for EACH(i, n) put(s + i, get(s + i, n - i) / sum, n - i);
+}
+
+// scores_backward recomputes the probabilities p from scores and turns their
+// gradient dp into that of the scores.
+static void NAME(scores_backward)(float *p, float *dp, long valid, float scale, float lse, float delta) {
+	for EACH(i, BLOCK) {
+		vec e = exponential(load(p + i) * scale - lse);
+		store(p + i, e);
+		store(dp + i, e * (load(dp + i) - delta) * scale);
+	}
+	for (long j = valid; j < BLOCK; j++) p[j] = dp[j] = 0;
+}
+
+static void NAME(axpy)(float *y, float a, const float *x, long n) {
+	for EACH(i, n) put(y + i, get(y + i, n - i) + a * get(x + i, n - i), n - i);
+}
+
+static void NAME(scale)(float *x, float a, long n) {
+	for EACH(i, n) put(x + i, get(x + i, n - i) * a, n - i);
+}
+
+static double NAME(squares)(const float *x, long n) {
+	dvec s = {0};
+	double sum = 0;
+	for EACH(i, n) {
+		dvec v = __builtin_convertvector(get(x + i, n - i), dvec);
+		s += v * v;
+	}
+	for (int i = 0; i < LANES; i++) sum += s[i];
+	return sum;
+}
+
+// constants: β₁, 1−β₁, β₂, 1−β₂, lr/(1−β₁ᵗ), 1/(1−β₂ᵗ), ε, 1−lr·decay; g is
+// scaled by the caller's ninth, which adamw in vector.c folds in.
+static void NAME(adamw)(float *p, const float *g, float *m, float *v, long n, const float k[9]) {
+	for EACH(i, n) {
+		vec grad = get(g + i, n - i) * k[8];
+		vec mean = k[0] * get(m + i, n - i) + k[1] * grad;
+		vec square = k[2] * get(v + i, n - i) + k[3] * grad * grad;
+		put(m + i, mean, n - i);
+		put(v + i, square, n - i);
+		put(p + i, get(p + i, n - i) * k[7] - k[4] * mean / (square_root(square * k[5]) + k[6]), n - i);
+	}
+}
+
+// dropout keeps element i, divided by 1−p, iff device.Uniform(seed, first+i) ≥ p.
+static void NAME(dropout)(float *y, const float *x, uint64_t first, long n, float p, uint64_t seed, int add) {
+	float keep = 1 / (1 - p);
+	for (long i = 0; i < n; i++) {
+		uint64_t z = seed + (first + (uint64_t)i + 1) * 0x9E3779B97F4A7C15u;
+		z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+		z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+		z ^= z >> 31;
+		float kept = (float)(int32_t)(z >> 40) * 0x1p-24f >= p ? x[i] * keep : 0;
+		y[i] = add ? y[i] + kept : kept;
+	}
+}
