@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs the go command with everything this machine has: the tag hftokenizers
+# where libtokenizers.a was built, and the tags in TAGS. The tag cuda brings the
+# header that its package is compiled with.
+#
+#   TAGS=cuda ops/build/go.sh build ./...
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+tags=${TAGS:-}
+
+lib=$("$root/ops/build/libtokenizers.sh" --find 2>/dev/null)
+if [[ -n $lib ]]; then
+	tags=${tags:+$tags,}hftokenizers
+	export CGO_LDFLAGS="-L$lib $(go env CGO_LDFLAGS)"
+fi
+if [[ ,$tags, == *,cuda,* ]]; then
+	export CGO_CFLAGS="-I$root/gpu/device/cuda/include $(go env CGO_CFLAGS)"
+fi
+export GOFLAGS="${GOFLAGS:-} -tags=$tags"
+exec go "$@"
