@@ -253,7 +253,7 @@ func (j *Job) Post(ev schemas.Event, opts ...PostOption) error {
 		if err := j.mayHandOver(ev.Type); err != nil {
 			return err
 		}
-	} else if err := checkReply(p.to); err != nil {
+	} else if err := CheckReply(p.to); err != nil {
 		return err
 	}
 	if p.event.ID == "" {
@@ -266,9 +266,9 @@ func (j *Job) Post(ev schemas.Event, opts ...PostOption) error {
 	return nil
 }
 
-// checkReply refuses subjects on which a message would be taken for the flow's
+// CheckReply refuses subjects on which a message would be taken for the flow's
 // own or for an order to the server: the subject comes from outside.
-func checkReply(subject string) error {
+func CheckReply(subject string) error {
 	if strings.ContainsAny(subject, " \t\r\n*>") || slices.Contains(strings.Split(subject, "."), "") ||
 		strings.HasPrefix(subject, "$") || strings.HasPrefix(subject, "glmflow.") || len(subject) > 255 {
 		return fmt.Errorf("%.80q is no subject for a reply", subject)
