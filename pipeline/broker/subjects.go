@@ -60,7 +60,12 @@ func SubjectOf(ev schemas.Event) string {
 }
 
 // KindSubject is where events of kind k arrive that start a stage's jobs.
-func KindSubject(k schemas.Kind) string { return SubjectOf(schemas.Event{Type: k}) }
+func KindSubject(k schemas.Kind) string {
+	if k == schemas.ModelAlias {
+		return AllModels
+	}
+	return SubjectOf(schemas.Event{Type: k})
+}
 
 // DoneSubject holds the done record of one stage's job; key is the event's [Key].
 func DoneSubject(stage, key string) string { return doneRoot + Token(stage) + "." + Token(key) }
