@@ -21,7 +21,7 @@ func Open(backend string, o device.Options) (device.Device, error) {
 	case "", "auto":
 		d, err := cpu.Open(o)
 		if errors.Is(err, cpu.ErrNotBuilt) {
-			return reference.Open(o)
+			return opened(reference.Open(o))
 		}
 		return opened(d, err)
 	case "cpu":

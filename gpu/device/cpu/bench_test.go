@@ -1,0 +1,158 @@
+//go:build cgo && unix
+
+package cpu
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/glmflow/glmflow/gpu/device"
+)
+
+func opened(tb testing.TB, o device.Options) *Device {
+	tb.Helper()
+	d, err := Open(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { d.Close() })
+	return d
+}
+
+// filled allocates n floats of no particular value.
+func filled(tb testing.TB, d *Device, n int) device.Mem {
+	tb.Helper()
+	m, err := d.Alloc(n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { d.Free(m) })
+	for i := range m.Host {
+		m.Host[i] = device.Uniform(1, uint64(i))*0.1 - 0.05
+	}
+	return m
+}
+
+// BenchmarkLinear measures the three products of a linear layer: y (NT), dx
+// (NN) and dW (TN).
+func BenchmarkLinear(b *testing.B) {
+	for _, precision := range []string{"fp32", "bf16"} {
+		for _, s := range [][3]int{{512, 512, 512}, {2048, 1024, 1024}, {2048, 384, 2048}, {2048, 2048, 384}, {1, 2048, 2048}} {
+			m, i, o := s[0], s[1], s[2]
+			d := opened(b, device.Options{Precision: precision})
+			x, y := filled(b, d, m*i), filled(b, d, m*o)
+			w, dw := filled(b, d, o*i), filled(b, d, o*i)
+			l := &device.Linear{W: w, I: i, O: o}
+			for _, c := range []struct {
+				name string
+				run  func()
+			}{
+				{"y", func() { d.Linear(y, x, m, l) }},
+				{"dx", func() { d.LinearBackward(x, y, x, m, l, nil) }},
+				{"dW", func() { d.LinearBackward(device.Mem{}, y, x, m, l, &device.LinearGrad{W: dw}) }},
+			} {
+				b.Run(fmt.Sprintf("%s/M=%d,I=%d,O=%d/%s", precision, m, i, o, c.name), func(b *testing.B) {
+					for b.Loop() {
+						c.run()
+					}
+					b.ReportMetric(2*float64(m)*float64(i)*float64(o)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+				})
+			}
+		}
+	}
+}
+
+// stepShape is a model and a batch of sequences of equal length.
+type stepShape struct{ layers, h, a, g, f, v, batch, t int }
+
+// BenchmarkStep runs every operator of a full training step, AdamW included.
+func BenchmarkStep(b *testing.B) {
+	for _, s := range []stepShape{
+		{layers: 4, h: 256, a: 4, g: 2, f: 688, v: 4096, batch: 8, t: 128},
+		{layers: 6, h: 384, a: 6, g: 2, f: 1024, v: 8192, batch: 8, t: 256},
+	} {
+		for _, precision := range []string{"fp32", "bf16"} {
+			b.Run(fmt.Sprintf("layers=%d,H=%d,V=%d,B=%d,T=%d/%s", s.layers, s.h, s.v, s.batch, s.t, precision), func(b *testing.B) {
+				step := newStep(b, opened(b, device.Options{Precision: precision}), s)
+				for b.Loop() {
+					step()
+				}
+				b.ReportMetric(float64(s.batch*s.t*b.N)/b.Elapsed().Seconds(), "tokens/s")
+			})
+		}
+	}
+}
+
+// newStep allocates the model and returns its step. The layers share their
+// activations: the work is that of a real step, its numbers are not.
+func newStep(b *testing.B, d *Device, s stepShape) func() {
+	m := s.batch * s.t
+	heads := device.Heads{A: s.a, G: s.g, D: s.h / s.a, Rotary: s.h / s.a / 2, Base: 10000}
+	var starts, pos, ids []int32
+	for i := range m {
+		if i%s.t == 0 {
+			starts = append(starts, int32(i))
+		}
+		pos, ids = append(pos, int32(i%s.t)), append(ids, int32(i*7919%s.v))
+	}
+	starts = append(starts, int32(m))
+
+	act := func(width int) device.Mem { return filled(b, d, m*width) }
+	x, dx, h, rstd, sub := act(s.h), act(s.h), act(s.h), act(1), act(s.h)
+	qkv, dqkv, o, lse := act(heads.Width()), act(heads.Width()), act(s.h), act(s.a)
+	u, du, z, dz, nll := act(2*s.f), act(2*s.f), act(s.f), act(s.f), act(1)
+
+	type param struct{ w, grad, m, v device.Mem }
+	var params []param
+	add := func(n int) *param {
+		params = append(params, param{filled(b, d, n), filled(b, d, n), filled(b, d, n), filled(b, d, n)})
+		return &params[len(params)-1]
+	}
+	params = make([]param, 0, 6*s.layers+3)
+	type layer struct{ norm1, qkv, dense, norm2, up, down *param }
+	layers := make([]layer, s.layers)
+	for i := range layers {
+		layers[i] = layer{add(s.h), add(heads.Width() * s.h), add(s.h * s.h), add(s.h), add(2 * s.f * s.h), add(s.h * s.f)}
+	}
+	embed, final, head := add(s.v*s.h), add(s.h), add(s.v*s.h)
+	forward := func(y, x device.Mem, p *param, out, in int) {
+		d.Linear(y, x, m, &device.Linear{W: p.w, I: in, O: out})
+	}
+	backward := func(dx, dy, x device.Mem, p *param, out, in int) {
+		d.LinearBackward(dx, dy, x, m, &device.Linear{W: p.w, I: in, O: out}, &device.LinearGrad{W: p.grad})
+	}
+	return func() {
+		d.Embed(x, embed.w, ids, s.h)
+		for _, l := range layers {
+			d.RMSNorm(h, rstd, x, device.Mem{}, l.norm1.w, m, s.h, 1e-5)
+			forward(qkv, h, l.qkv, heads.Width(), s.h)
+			d.Rotary(qkv, pos, heads, false)
+			d.Attention(o, lse, qkv, starts, heads)
+			forward(sub, o, l.dense, s.h, s.h)
+			d.RMSNorm(h, rstd, x, sub, l.norm2.w, m, s.h, 1e-5)
+			forward(u, h, l.up, 2*s.f, s.h)
+			d.SwiGLU(z, u, m, s.f)
+			forward(sub, z, l.down, s.h, s.f)
+		}
+		d.RMSNorm(h, rstd, x, sub, final.w, m, s.h, 1e-5)
+		d.CrossEntropy(nll, sub, head.grad, h, head.w, ids, m, s.h, s.v, 1/float32(m))
+		d.Zero(dx)
+		d.RMSNormBackward(dx, final.grad, sub, x, final.w, rstd, m, s.h)
+		for _, l := range layers {
+			backward(dz, dx, z, l.down, s.h, s.f)
+			d.SwiGLUBackward(du, dz, u, m, s.f)
+			backward(sub, du, h, l.up, 2*s.f, s.h)
+			d.RMSNormBackward(dx, l.norm2.grad, sub, x, l.norm2.w, rstd, m, s.h)
+			backward(sub, dx, o, l.dense, s.h, s.h)
+			d.AttentionBackward(dqkv, sub, o, lse, qkv, starts, heads)
+			d.Rotary(dqkv, pos, heads, true)
+			backward(sub, dqkv, h, l.qkv, heads.Width(), s.h)
+			d.RMSNormBackward(dx, l.norm1.grad, sub, x, l.norm1.w, rstd, m, s.h)
+		}
+		d.EmbedBackward(embed.grad, dx, ids, s.h)
+		for _, p := range params {
+			d.AdamW(p.w, p.grad, p.m, p.v, device.AdamW{LR: 1e-6, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 10, GradScale: 1})
+			d.Zero(p.grad)
+		}
+	}
+}
