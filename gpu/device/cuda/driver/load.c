@@ -14,9 +14,9 @@ enum { NOT_INITIALIZED = 3, NOT_FOUND = 500 };
 static int not_loaded(void) { return NOT_INITIALIZED; }
 static int not_exported(void) { return NOT_FOUND; }
 
-// cu calls cuInit before main and ends the process unless it succeeds. The real
-// one is called by glmflow_cuda_load.
-static int init_later(unsigned flags) {
+// cu calls cuInit before main and ends the process unless it succeeds, so this
+// one agrees to anything; the real one is called by glmflow_cuda_load.
+int cuInit(unsigned flags) {
 	(void)flags;
 	return 0;
 }
@@ -27,17 +27,9 @@ static const char *const names[] = {
 #undef SYMBOL
 };
 
-enum {
-#define SYMBOL(index, name) INDEX_##name = index,
-#include "symbols.h"
-#undef SYMBOL
-	COUNT = sizeof names / sizeof *names
-};
+enum { COUNT = sizeof names / sizeof *names };
 
-__attribute__((visibility("hidden"))) void *glmflow_cuda_table[COUNT] = {
-	[0 ... COUNT - 1] = (void *)not_loaded,
-	[INDEX_cuInit] = (void *)init_later,
-};
+__attribute__((visibility("hidden"))) void *glmflow_cuda_table[COUNT] = {[0 ... COUNT - 1] = (void *)not_loaded};
 
 // glmflow_cuda_load opens the library, initialises the driver and fills the
 // table. It returns NULL, or why not in memory that the caller frees; then the

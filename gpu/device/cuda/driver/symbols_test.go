@@ -41,9 +41,11 @@ func TestSymbols(t *testing.T) {
 	}
 	slices.Sort(needed)
 	needed = slices.Compact(needed)
-	if !slices.Contains(needed, "cuInit") {
+	init, ok := slices.BinarySearch(needed, "cuInit")
+	if !ok {
 		t.Fatalf("nm found only %d functions, and not cuInit", len(needed))
 	}
+	needed = slices.Delete(needed, init, init+1) // load.c has its own
 
 	var want strings.Builder
 	want.WriteString("// Written by TestSymbols -rewrite: the driver functions that gorgonia.org/cu calls.\n")
