@@ -15,6 +15,9 @@ if [[ -n $lib ]]; then
 fi
 if [[ ,$tags, == *,cuda,* ]]; then
 	export CGO_CFLAGS="-I$root/gpu/device/cuda/include $(go env CGO_CFLAGS)"
+	# Its empty libcuda.a has to be found before a driver's, on which the binary
+	# would then depend.
+	export CGO_LDFLAGS="-L$root/gpu/device/cuda/driver/lib ${CGO_LDFLAGS:-$(go env CGO_LDFLAGS)}"
 fi
 export GOFLAGS="${GOFLAGS:-} -tags=$tags"
 exec go "$@"
