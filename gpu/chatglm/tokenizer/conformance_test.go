@@ -83,6 +83,20 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
+// TestNoSpecialFromText is what the exported file cannot promise, and Open does.
+func TestNoSpecialFromText(t *testing.T) {
+	for name, path := range vocabularies(t) {
+		for backend, enc := range encoders(t, path) {
+			names := specialNames()
+			for _, id := range enc.Encode(strings.Join(names[:], " ") + "</s><unk><s><0x0A>") {
+				if id <= EOS || int(id) >= enc.Pieces() {
+					t.Errorf("%s/%s: text gave the special id %d", name, backend, id)
+				}
+			}
+		}
+	}
+}
+
 // awkward draws texts made of what tokenizers stumble over.
 func awkward() *rapid.Generator[string] {
 	parts := rapid.OneOf(

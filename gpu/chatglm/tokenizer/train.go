@@ -48,7 +48,7 @@ func Train(texts iter.Seq[string], size int) ([]byte, error) {
 		texted = append(texted, string(r))
 	}
 	for i, text := range texted {
-		pieces = append(pieces, piece{text, -float32(i), normal})
+		pieces = append(pieces, piece{text, float32(-i), normal})
 	}
 	return marshal(pieces), nil
 }
