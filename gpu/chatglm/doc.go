@@ -1,0 +1,17 @@
+// Package chatglm is ChatGLM3: weights, forward and backward pass, adapters and
+// generation, written once on top of gpu/device. It agrees with the original
+// code; docs/formats says to how many digits, and the tests prove it on
+// activations and gradients that the original gave.
+//
+// A newcomer reads config.go (the shape), weights.go (the names), forward.go
+// (a page: the whole network) and backward.go (the same backwards). Batches are
+// packed (pack.go): sequences lie end to end without padding and never attend
+// across. lora.go puts adapters beside frozen weights; generate.go answers.
+//
+//	model, err := chatglm.Open("models/chatglm3-6b", dev)
+//	nll, targets, err := model.Loss(chatglm.Pack([]chatglm.Sequence{{IDs: ids, Labels: labels}}))
+//
+// The tokenizer is gpu/chatglm/tokenizer, the chat format gpu/chatglm/chat, the
+// training loop gpu/finetune. Nothing here knows of files other than model
+// directories, and nothing of conversations.
+package chatglm

@@ -1,0 +1,63 @@
+package chatglm
+
+import "slices"
+
+// Shape is the configuration of a named shape: "tiny" for tests, "demo" for a
+// model that a laptop trains in a minute, "chatglm3-6b" for the real one.
+func Shape(name string) (Config, bool) {
+	c := Config{MultiQueryAttention: true, MultiQueryGroupNum: 2, LayerNormEpsilon: 1e-5, AddQKVBias: true}
+	switch name {
+	case "tiny":
+		c.NumLayers, c.HiddenSize, c.FFNHiddenSize, c.NumAttentionHeads, c.KVChannels = 2, 32, 48, 4, 8
+		c.PaddedVocabSize, c.SeqLength = 320, 512
+	case "demo":
+		c.NumLayers, c.HiddenSize, c.FFNHiddenSize, c.NumAttentionHeads, c.KVChannels = 4, 256, 688, 4, 64
+		c.PaddedVocabSize, c.SeqLength = 3072, 2048
+	case "chatglm3-6b":
+		c.NumLayers, c.HiddenSize, c.FFNHiddenSize, c.NumAttentionHeads, c.KVChannels = 28, 4096, 13696, 32, 128
+		c.PaddedVocabSize, c.SeqLength = 65024, 8192
+	default:
+		return Config{}, false
+	}
+	return c, true
+}
+
+// Shapes lists the names that [Shape] knows.
+func Shapes() []string { return []string{"tiny", "demo", "chatglm3-6b"} }
+
+// Info counts a model's parameters without making it.
+type Info struct {
+	Parameters int64 // of the base model
+	Bytes      int64 // in float32
+	Trainable  int64 // of LoRA adapters, if asked for
+}
+
+// Describe counts the parameters of a model of shape c, and those of LoRA
+// adapters on it if lora is not nil.
+func Describe(c Config, lora *LoRAConfig) (Info, error) {
+	if err := c.Validate(); err != nil {
+		return Info{}, err
+	}
+	var info Info
+	for _, s := range c.specs() {
+		n := int64(1)
+		for _, d := range s.shape {
+			n *= int64(d)
+		}
+		info.Parameters += n
+	}
+	info.Bytes = 4 * info.Parameters
+	if lora != nil {
+		l, err := lora.withDefaults()
+		if err != nil {
+			return Info{}, err
+		}
+		for _, t := range targets() {
+			if slices.Contains(l.Targets, t.name) {
+				in, out := t.size(c)
+				info.Trainable += int64(c.NumLayers) * int64(l.Rank) * int64(in+out)
+			}
+		}
+	}
+	return info, nil
+}

@@ -1,0 +1,194 @@
+package chatglm
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"os"
+
+	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
+	"github.com/glmflow/glmflow/gpu/device"
+)
+
+// A Param is one weight tensor.
+type Param struct {
+	Name      string // as in the official checkpoint, or PEFT's for adapters
+	Shape     []int
+	W         device.Mem
+	Grad      device.Mem // of the same length if Trainable, else empty
+	Trainable bool
+}
+
+// A spec names a weight of the base model and its shape.
+type spec struct {
+	name  string
+	shape []int
+}
+
+// Names of the weights outside the layers.
+const (
+	embeddingName = "transformer.embedding.word_embeddings.weight"
+	finalNormName = "transformer.encoder.final_layernorm.weight"
+	outputName    = "transformer.output_layer.weight"
+	inverseName   = "transformer.rotary_pos_emb.inv_freq" // a buffer that loaders expect and nothing reads
+)
+
+func layerName(i int, part string) string {
+	return fmt.Sprintf("transformer.encoder.layers.%d.%s", i, part)
+}
+
+// specs lists the base model's weights in the order of the computation.
+func (c Config) specs() []spec {
+	h, f, v := c.HiddenSize, c.FFNHiddenSize, c.PaddedVocabSize
+	all := []spec{{embeddingName, []int{v, h}}}
+	for i := range c.NumLayers {
+		all = append(all,
+			spec{layerName(i, "input_layernorm.weight"), []int{h}},
+			spec{layerName(i, "self_attention.query_key_value.weight"), []int{c.heads().Width(), h}})
+		if c.AddQKVBias {
+			all = append(all, spec{layerName(i, "self_attention.query_key_value.bias"), []int{c.heads().Width()}})
+		}
+		all = append(all,
+			spec{layerName(i, "self_attention.dense.weight"), []int{h, c.projection()}},
+			spec{layerName(i, "post_attention_layernorm.weight"), []int{h}},
+			spec{layerName(i, "mlp.dense_h_to_4h.weight"), []int{2 * f, h}},
+			spec{layerName(i, "mlp.dense_4h_to_h.weight"), []int{h, f}})
+	}
+	return append(all, spec{finalNormName, []int{h}}, spec{outputName, []int{v, h}})
+}
+
+func (s spec) len() int {
+	n := 1
+	for _, d := range s.shape {
+		n *= d
+	}
+	return n
+}
+
+// Open reads the model in dir, a Hugging Face directory with config.json and
+// safetensors in one file or in shards, onto dev.
+func Open(dir string, dev device.Device) (*Model, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	files, err := safetensors.OpenDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer files.Close()
+	m, err := allocate(c, dev)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range m.params {
+		shape, err := files.Shape(p.Name)
+		if err == nil && fmt.Sprint(shape) != fmt.Sprint(p.Shape) {
+			err = fmt.Errorf("tensor %q has shape %v, config.json asks for %v", p.Name, shape, p.Shape)
+		}
+		if err == nil {
+			err = m.load(p, func(dst []float32) error { return files.Read(p.Name, dst) })
+		}
+		if err != nil {
+			m.Close()
+			return nil, fmt.Errorf("open model %s: %w", dir, err)
+		}
+	}
+	return m, dev.Sync()
+}
+
+// load fills p through host memory.
+func (m *Model) load(p *Param, read func([]float32) error) error {
+	if p.W.Host != nil {
+		return read(p.W.Host)
+	}
+	values := make([]float32, p.W.Len())
+	if err := read(values); err != nil {
+		return err
+	}
+	m.dev.Upload(p.W, values)
+	return nil
+}
+
+// New makes a model of shape c with random weights: normal with deviation 0.02,
+// the projections back into the residual stream divided by √(2L) (Radford et
+// al. 2019), norms one, bias zero. The same seed gives the same weights
+// everywhere.
+func New(c Config, dev device.Device, seed uint64) (*Model, error) {
+	m, err := allocate(c, dev)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range m.params {
+		if err := m.load(p, initial(c, p, seed)); err != nil {
+			m.Close()
+			return nil, err
+		}
+	}
+	return m, dev.Sync()
+}
+
+func initial(c Config, p *Param, seed uint64) func([]float32) error {
+	return func(dst []float32) error {
+		if len(p.Shape) == 1 {
+			one := float32(1)
+			if p.isBias() {
+				one = 0
+			}
+			for i := range dst {
+				dst[i] = one
+			}
+			return nil
+		}
+		deviation := 0.02
+		if p.isResidualProjection() {
+			deviation /= math.Sqrt(2 * float64(c.NumLayers))
+		}
+		r := paramRand(p.Name, seed)
+		for i := range dst {
+			dst[i] = float32(deviation * r.NormFloat64())
+		}
+		return nil
+	}
+}
+
+// paramRand is a source of random numbers of its own for each weight, so that
+// no weight depends on the order in which they are made.
+func paramRand(name string, seed uint64) *rand.Rand {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
+}
+
+// Save writes the model as a Hugging Face directory: config.json and
+// safetensors in float32, in shards of at most 5 GB. dir must exist. Adapters
+// are not part of it; see [Model.SaveAdapter] and [Model.Merge].
+func (m *Model) Save(dir string) error {
+	if err := m.cfg.write(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var out []safetensors.Output
+	for _, p := range m.params {
+		if !p.isAdapter() {
+			out = append(out, m.output(p))
+		}
+	}
+	frequencies := make([]float32, m.cfg.KVChannels/4)
+	for k := range frequencies {
+		frequencies[k] = float32(math.Pow(10000, -2*float64(k)/float64(m.cfg.KVChannels/2)))
+	}
+	out = append(out, safetensors.Values(inverseName, []int{len(frequencies)}, frequencies))
+	return safetensors.CreateDir(dir, out)
+}
+
+// output lets p be written when its turn comes.
+func (m *Model) output(p *Param) safetensors.Output {
+	return safetensors.Output{Name: p.Name, Shape: p.Shape, Read: func(dst []float32) error {
+		m.dev.Download(dst, p.W)
+		return m.dev.Sync()
+	}}
+}

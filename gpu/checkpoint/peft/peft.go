@@ -1,0 +1,120 @@
+package peft
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
+)
+
+// Names of the two files.
+const (
+	ConfigFile = "adapter_config.json"
+	ModelFile  = "adapter_model.safetensors"
+)
+
+// maxConfig bounds adapter_config.json, a file of less than a kilobyte.
+const maxConfig = 1 << 20
+
+// A Config is adapter_config.json, with the fields that PEFT 0.6 and later
+// understand, in their order. Unknown fields would break older readers.
+type Config struct {
+	AlphaPattern      map[string]any `json:"alpha_pattern"`
+	AutoMapping       any            `json:"auto_mapping"`
+	BaseModel         string         `json:"base_model_name_or_path"`
+	Bias              string         `json:"bias"`
+	FanInFanOut       bool           `json:"fan_in_fan_out"`
+	InferenceMode     bool           `json:"inference_mode"`
+	InitLoraWeights   any            `json:"init_lora_weights"`
+	LayersPattern     any            `json:"layers_pattern"`
+	LayersToTransform any            `json:"layers_to_transform"`
+	LoftqConfig       map[string]any `json:"loftq_config"`
+	LoraAlpha         float64        `json:"lora_alpha"`
+	LoraDropout       float64        `json:"lora_dropout"`
+	MegatronConfig    any            `json:"megatron_config"`
+	MegatronCore      string         `json:"megatron_core"`
+	ModulesToSave     any            `json:"modules_to_save"`
+	PeftType          string         `json:"peft_type"`
+	R                 int            `json:"r"`
+	RankPattern       map[string]any `json:"rank_pattern"`
+	Revision          any            `json:"revision"`
+	TargetModules     []string       `json:"target_modules"`
+	TaskType          string         `json:"task_type"`
+}
+
+// NewConfig fills in what PEFT writes for a plain LoRA of a causal model.
+func NewConfig(base string, r int, alpha, dropout float64, targets []string) Config {
+	return Config{
+		AlphaPattern: map[string]any{}, BaseModel: base, Bias: "none", InferenceMode: true, InitLoraWeights: true,
+		LoftqConfig: map[string]any{}, LoraAlpha: alpha, LoraDropout: dropout, MegatronCore: "megatron.core",
+		PeftType: "LORA", R: r, RankPattern: map[string]any{}, TargetModules: targets, TaskType: "CAUSAL_LM",
+	}
+}
+
+// supported reports what a plain LoRA cannot express.
+func (c Config) supported() error {
+	switch {
+	case c.PeftType != "LORA":
+		return fmt.Errorf("peft_type is %q: only \"LORA\" is supported", c.PeftType)
+	case c.R < 1 || c.R > 4096:
+		return fmt.Errorf("r is %d: want 1 to 4096", c.R)
+	case c.Bias != "" && c.Bias != "none":
+		return fmt.Errorf("bias is %q: only \"none\" is supported", c.Bias)
+	case len(c.RankPattern)+len(c.AlphaPattern) > 0:
+		return fmt.Errorf("rank_pattern and alpha_pattern are not supported: every layer has one rank")
+	case c.ModulesToSave != nil:
+		return fmt.Errorf("modules_to_save is not supported")
+	case len(c.TargetModules) == 0:
+		return fmt.Errorf("target_modules is empty")
+	}
+	return nil
+}
+
+// TensorName is PEFT's name of matrix "A" or "B" beside the module at path.
+func TensorName(path, matrix string) string {
+	return "base_model.model." + path + ".lora_" + matrix + ".weight"
+}
+
+// Save writes an adapter to dir, which must exist.
+func Save(dir string, c Config, tensors []safetensors.Output) error {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, ConfigFile), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	return safetensors.Create(filepath.Join(dir, ModelFile), tensors, map[string]string{"format": "pt"})
+}
+
+// ReadConfig reads the configuration of the adapter in dir and refuses what is
+// not a plain LoRA.
+func ReadConfig(dir string) (Config, error) {
+	f, err := os.Open(filepath.Join(dir, ConfigFile))
+	if err != nil {
+		return Config{}, err
+	}
+	defer f.Close()
+	var c Config
+	if err := json.NewDecoder(io.LimitReader(f, maxConfig)).Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	if err := c.supported(); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return c, nil
+}
+
+// Open reads the configuration of the adapter in dir and opens its weights. The
+// caller closes the file.
+func Open(dir string) (Config, *safetensors.File, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	f, err := safetensors.Open(filepath.Join(dir, ModelFile))
+	return c, f, err
+}
