@@ -17,28 +17,30 @@ type rotaryKey struct {
 	width int
 }
 
-// table returns cos and sin for positions 0…last: [last+1][P/2][2]. Computing
-// them costs as much as a small operator, so they are kept; in Go, so that no
-// C library's cosine becomes part of the results.
+// table returns cos and sin for positions 0…last or more: [position][P/2][2].
+// Computing them costs as much as a small operator, so they are kept; in Go, so
+// that no C library's cosine becomes part of the results.
 func (d *Device) table(s device.Heads, last int) (device.Mem, error) {
 	key := rotaryKey{s.Base, s.Rotary}
-	t := d.rotary[key]
-	if t.N >= (last+1)*s.Rotary {
-		return t, nil
+	old := d.rotary[key]
+	if old.N >= (last+1)*s.Rotary {
+		return old, nil
 	}
-	positions := max(256, 2*(last+1))
+	const step = 1024
+	positions := (last + step) / step * step
 	grown, err := d.Alloc(positions * s.Rotary)
 	if err != nil {
-		return t, err
+		return old, err
 	}
+	copy(grown.Host, old.Host)
 	frequencies := s.Frequencies()
-	for p := range positions {
+	for p := old.N / s.Rotary; p < positions; p++ {
 		for i, f := range frequencies {
 			sin, cos := math.Sincos(float64(float32(p) * f))
 			grown.Host[p*s.Rotary+2*i], grown.Host[p*s.Rotary+2*i+1] = float32(cos), float32(sin)
 		}
 	}
-	d.Free(t)
+	d.Free(old)
 	d.rotary[key] = grown
 	return grown, nil
 }
@@ -96,7 +98,7 @@ func (d *Device) Attention(o, lse, qkv device.Mem, starts []int32, s device.Head
 	want("Attention", "qkv", qkv.N, n*s.Width())
 	want("Attention", "o", o.N, n*s.A*s.D)
 	want("Attention", "lse", lse.N, n*s.A)
-	if heads := shape("Attention", s); d.c.fault == 0 && n > 0 {
+	if heads := shape("Attention", s); n > 0 {
 		C.cpu_attention(d.c, p(o), p(lse), p(qkv), ints(starts), C.long(len(starts)-1), heads)
 	}
 }
@@ -109,7 +111,7 @@ func (d *Device) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []in
 	want("AttentionBackward", "o", o.N, n*s.A*s.D)
 	want("AttentionBackward", "lse", lse.N, n*s.A)
 	want("AttentionBackward", "qkv", qkv.N, n*s.Width())
-	if heads := shape("AttentionBackward", s); d.c.fault == 0 && n > 0 {
+	if heads := shape("AttentionBackward", s); n > 0 {
 		C.cpu_attention_backward(d.c, p(dqkv), p(do), p(o), p(lse), p(qkv), ints(starts), C.long(len(starts)-1), heads)
 	}
 }
@@ -129,7 +131,7 @@ func (d *Device) AttentionCached(o, qkv device.Mem, cache device.Cache, slots, p
 			panic(fmt.Sprintf("cpu: AttentionCached: slot %d with %d+%d positions is outside the cache", slot, past[i], fresh))
 		}
 	}
-	if heads := shape("AttentionCached", s); d.c.fault == 0 && n > 0 {
+	if heads := shape("AttentionCached", s); n > 0 {
 		C.cpu_attention_cached(d.c, p(o), p(qkv), p(cache.K), p(cache.V), C.long(cache.Max),
 			ints(slots), ints(past), ints(starts), C.long(len(slots)), heads)
 	}

@@ -35,6 +35,7 @@ void cpu_free(void *start, size_t bytes) {
 }
 
 void *scratch(cpu *d, int which, size_t bytes) {
+	if (d->fault) return NULL;
 	if (d->scratch[which].bytes >= bytes) return d->scratch[which].start;
 	cpu_free(d->scratch[which].start, d->scratch[which].bytes);
 	size_t page = 1 << 16;
@@ -59,5 +60,5 @@ static void each_body(team *t, int worker, void *job) {
 
 void each(cpu *d, long tasks, int wide, task f, void *job) {
 	struct each_job e = {d, tasks, f, job};
-	team_run(d->team, wide && tasks > 1, each_body, &e);
+	if (!d->fault) team_run(d->team, wide && tasks > 1, each_body, &e);
 }

@@ -11,6 +11,7 @@ import (
 
 // TestConformance runs the suite with every instruction set of this processor.
 func TestConformance(t *testing.T) {
+	suite := devicetest.NewSuite()
 	for _, isa := range []string{"portable", "avx2", "avx512", "avx512bf16"} {
 		for precision, tolerance := range map[string]devicetest.Tolerance{"fp32": devicetest.FP32, "bf16": devicetest.BF16} {
 			t.Run(isa+"-"+precision, func(t *testing.T) {
@@ -19,7 +20,7 @@ func TestConformance(t *testing.T) {
 					t.Skipf("this processor lacks the kernels: %v", err)
 				}
 				probe.Close()
-				devicetest.Exercise(t, func(o device.Options) device.Device {
+				suite.Exercise(t, func(o device.Options) device.Device {
 					o.Precision = precision
 					d, err := open(o, isa)
 					if err != nil {

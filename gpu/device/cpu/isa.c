@@ -5,7 +5,7 @@
 // supported lists what this processor runs, best first, and returns how many.
 static int supported(const isa *list[4]) {
 	int n = 0;
-#if defined(__x86_64__)
+#ifdef X86_KERNELS
 	__builtin_cpu_init();
 	int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 	             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

@@ -46,7 +46,13 @@ typedef struct isa {
 } isa;
 
 extern const isa isa_portable;
-#if defined(__x86_64__)
+
+// Clang has another way to choose an instruction set for a file; there the
+// portable kernels must do.
+#if defined(__x86_64__) && !defined(__clang__)
+#define X86_KERNELS
+#endif
+#ifdef X86_KERNELS
 extern const isa isa_avx2, isa_avx512, isa_avx512bf16;
 #endif
 

@@ -1,5 +1,6 @@
 // Vectors of eight: every x86 processor since 2013 (Haswell) or 2015 (Excavator).
-#if defined(__x86_64__)
+#include "isa.h"
+#ifdef X86_KERNELS
 #pragma GCC target("avx2,fma")
 #define LANES 8
 #define MR 6 // 12 sums, 2 vectors of b and one of a fill the 16 registers

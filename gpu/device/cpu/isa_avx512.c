@@ -1,5 +1,6 @@
 // Vectors of sixteen and 32 registers.
-#if defined(__x86_64__)
+#include "isa.h"
+#ifdef X86_KERNELS
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 #define LANES 16
 #define MR 14 // 28 sums, 2 vectors of b and one of a

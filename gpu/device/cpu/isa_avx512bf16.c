@@ -1,6 +1,7 @@
 // As avx512, with products of bfloat16 pairs: twice the rate of float32. The
 // conversion happens inside packing and costs no pass of its own.
-#if defined(__x86_64__)
+#include "isa.h"
+#ifdef X86_KERNELS
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
 #define LANES 16
 #define MR 14

@@ -17,7 +17,7 @@ typedef struct cpu {
 	team *team;
 	const isa *isa;
 	int bf16;  // round the operands of products
-	int fault; // memory ran out: operators do nothing from then on
+	int fault; // memory ran out
 	struct { void *start; size_t bytes; } scratch[SCRATCHES];
 } cpu;
 
@@ -28,7 +28,8 @@ void cpu_close(cpu *d);
 // cpu_alloc maps zeroed memory, NULL when there is none left.
 void *cpu_alloc(size_t bytes);
 void cpu_free(void *start, size_t bytes);
-// scratch returns at least that many bytes, or NULL after setting fault.
+// scratch returns at least that many bytes, or NULL after setting fault. It
+// and each do nothing after a fault: so does every operator, by using them.
 void *scratch(cpu *d, int which, size_t bytes);
 
 // each runs task(…, i, …) for 0 ≤ i < tasks, on the whole team if wide.

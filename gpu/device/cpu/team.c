@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "team.h"
 
 #include <pthread.h>
@@ -135,6 +136,9 @@ team *team_new(int workers) {
 	for (int i = 1; i < workers; i++) {
 		t->members[i] = (struct member){.team = t, .worker = i};
 		if (pthread_create(&t->members[i].thread, NULL, serve, &t->members[i])) break;
+#ifdef __linux__
+		pthread_setname_np(t->members[i].thread, "glmflow-cpu"); // for top and for tests
+#endif
 		t->started++;
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -18,8 +18,12 @@ var shapes = []device.Heads{
 
 func rotaryCases() []testCase {
 	var all []testCase
-	for _, s := range shapes {
-		for _, pos := range [][]int32{{0}, {7, 0, 1}, {0, 1, 2, 3, 4000, 31999, 0, 1, 2, 8, 8, 8, 3, 2, 1, 0, 5}} {
+	for i, s := range shapes {
+		far := int32(1500)
+		if i == 0 {
+			far = 31999 // the angle itself must be rounded as the conventions say
+		}
+		for _, pos := range [][]int32{{0}, {7, 0, 1}, {0, 1, 2, 3, far, 0, 1, 2, 8, 8, 8, 3, 2, 1, 0, 5, 5}} {
 			name := fmt.Sprintf("%v,M=%d", s, len(pos))
 			x := normal(random(name), len(pos)*s.Width(), 1)
 			for _, inverse := range []bool{false, true} {
