@@ -1,0 +1,47 @@
+package finetune
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Checkpoints is where a run keeps what it needs to go on.
+type Checkpoints interface {
+	// Save replaces what is kept under name by what write writes, at once or
+	// not at all.
+	Save(ctx context.Context, name string, write func(io.Writer) error) error
+	// Load opens what was saved under name; the error is fs.ErrNotExist where
+	// there is nothing.
+	Load(ctx context.Context, name string) (io.ReadCloser, error)
+}
+
+// Dir is a directory that keeps checkpoints in files. It is created by the
+// first Save.
+type Dir string
+
+// Save implements [Checkpoints].
+func (d Dir) Save(_ context.Context, name string, write func(io.Writer) error) error {
+	if err := os.MkdirAll(string(d), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(string(d), name+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // of no effect once it is renamed
+	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), filepath.Join(string(d), name))
+}
+
+// Load implements [Checkpoints].
+func (d Dir) Load(_ context.Context, name string) (io.ReadCloser, error) {
+	return os.Open(filepath.Join(string(d), name))
+}
+
+// Remove deletes the directory and what is in it.
+func (d Dir) Remove() error { return os.RemoveAll(string(d)) }

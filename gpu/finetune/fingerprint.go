@@ -1,0 +1,45 @@
+package finetune
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"hash"
+)
+
+// fingerprint names everything that decides how this run goes, so that a
+// checkpoint is never continued under other circumstances: options, device
+// kind, base, the weights it starts from and every example. How often
+// checkpoints are written decides nothing.
+func (r *run) fingerprint(held []Example) string {
+	h := sha256.New()
+	o := r.options
+	o.SaveEvery = 0
+	// Options hold nothing that JSON cannot say once they are validated.
+	head, _ := json.Marshal(struct {
+		Options Options
+		Device  string
+		Base    string
+	}{o, r.dev.Info().Kind, r.hooks.Base})
+	h.Write(head)
+	for i, w := range r.weights() {
+		h.Write([]byte(r.params[i].Name))
+		hashNumbers(h, w)
+	}
+	for _, examples := range [][]Example{r.train, held} {
+		hashNumbers(h, []int64{int64(len(examples))})
+		for _, e := range examples {
+			hashNumbers(h, e.IDs)
+			hashNumbers(h, e.Labels)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// hashNumbers adds a slice and its length.
+func hashNumbers[T int32 | int64 | float32](h hash.Hash, v []T) {
+	// Neither a hash nor a slice of fixed-size numbers can make this fail.
+	_ = binary.Write(h, binary.LittleEndian, int64(len(v)))
+	_ = binary.Write(h, binary.LittleEndian, v)
+}

@@ -1,0 +1,110 @@
+package finetune
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/glmflow/glmflow/gpu/chatglm"
+)
+
+// Methods of fine-tuning.
+const (
+	LoRA = "lora" // low-rank adapters beside frozen weights
+	Full = "full" // every weight
+)
+
+// Ways in which the learning rate falls after warm-up.
+const (
+	Constant = "constant"
+	Linear   = "linear"
+	Cosine   = "cosine"
+)
+
+// Options say how to train. Start from [DefaultOptions]: except where a field
+// says what 0 means, 0 is taken as it stands.
+type Options struct {
+	Method string             `json:"method" yaml:"method"` // "lora" or "full". Default "lora".
+	LoRA   chatglm.LoRAConfig `json:"lora" yaml:"lora"`     // with method lora. Default rank 8, alpha 32, dropout 0.1 on query_key_value.
+
+	LearningRate float64 `json:"learning_rate" yaml:"learning_rate"` // peak, after warm-up. Default 5e-5.
+	WeightDecay  float64 `json:"weight_decay" yaml:"weight_decay"`   // decoupled. Default 0.
+	Beta1        float64 `json:"beta1" yaml:"beta1"`                 // of AdamW. Default 0.9.
+	Beta2        float64 `json:"beta2" yaml:"beta2"`                 // of AdamW. Default 0.999.
+	Eps          float64 `json:"eps" yaml:"eps"`                     // of AdamW. Default 1e-8.
+	ClipNorm     float64 `json:"clip_norm" yaml:"clip_norm"`         // largest global gradient norm; 0 does not clip. Default 1.
+	WarmupSteps  int     `json:"warmup_steps" yaml:"warmup_steps"`   // steps of linear rise to LearningRate. Default 0.
+	Decay        string  `json:"decay" yaml:"decay"`                 // "linear" or "cosine" to zero at the last step, or "constant". Default "linear".
+
+	Epochs      int    `json:"epochs" yaml:"epochs"`             // passes over the data. Default 3.
+	MaxSteps    int    `json:"max_steps" yaml:"max_steps"`       // optimizer steps, whatever Epochs says; 0 leaves it to Epochs. Default 0.
+	BatchTokens int    `json:"batch_tokens" yaml:"batch_tokens"` // tokens packed into a micro-batch; a longer conversation gets one to itself. Default 2048.
+	Accumulate  int    `json:"accumulate" yaml:"accumulate"`     // micro-batches a step. Default 1.
+	MaxLength   int    `json:"max_length" yaml:"max_length"`     // tokens of a conversation that are used, from its start; 0 uses all. Default 0.
+	Seed        uint64 `json:"seed" yaml:"seed"`                 // of order, dropout and new adapters. Default 42.
+	Shuffle     bool   `json:"shuffle" yaml:"shuffle"`           // another order in each epoch; false keeps the given one. Default true.
+
+	EvalEvery int `json:"eval_every" yaml:"eval_every"` // steps between validations; 0 validates at the start and the end only. Default 50.
+	Patience  int `json:"patience" yaml:"patience"`     // validations in a row without improvement before stopping; 0 never stops early. Default 0.
+	SaveEvery int `json:"save_every" yaml:"save_every"` // steps between checkpoints; 0 saves on cancellation only. Default 50.
+	MaxSkips  int `json:"max_skips" yaml:"max_skips"`   // steps in a row whose loss or gradient is not finite before giving up. Default 5.
+}
+
+// DefaultOptions are those of ChatGLM3's own LoRA configuration, with token
+// packing in place of its fixed number of conversations a batch.
+func DefaultOptions() Options {
+	return Options{
+		Method:       LoRA,
+		LoRA:         chatglm.LoRAConfig{Rank: 8, Alpha: 32, Dropout: 0.1},
+		LearningRate: 5e-5,
+		Beta1:        0.9,
+		Beta2:        0.999,
+		Eps:          1e-8,
+		ClipNorm:     1,
+		Decay:        Linear,
+		Epochs:       3,
+		BatchTokens:  2048,
+		Accumulate:   1,
+		Seed:         42,
+		Shuffle:      true,
+		EvalEvery:    50,
+		SaveEvery:    50,
+		MaxSkips:     5,
+	}
+}
+
+// Validate reports every field that makes no sense, by its JSON name.
+func (o Options) Validate() error {
+	var errs []error
+	check := func(ok bool, field string, value any, want string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s is %v: want %s", field, value, want))
+		}
+	}
+	check(o.Method == LoRA || o.Method == Full, "method", o.Method, `"lora" or "full"`)
+	if o.Method == LoRA {
+		check(o.LoRA.Rank > 0, "lora rank", o.LoRA.Rank, "1 or more")
+		check(o.LoRA.Alpha > 0, "lora alpha", o.LoRA.Alpha, "more than 0")
+		check(o.LoRA.Dropout >= 0 && o.LoRA.Dropout < 1, "lora dropout", o.LoRA.Dropout, "0 or more and less than 1")
+	}
+	check(o.LearningRate > 0 && o.LearningRate <= 1, "learning_rate", o.LearningRate, "more than 0 and at most 1")
+	check(o.WeightDecay >= 0 && o.WeightDecay < 1, "weight_decay", o.WeightDecay, "0 or more and less than 1")
+	check(o.Beta1 >= 0 && o.Beta1 < 1, "beta1", o.Beta1, "0 or more and less than 1")
+	check(o.Beta2 >= 0 && o.Beta2 < 1, "beta2", o.Beta2, "0 or more and less than 1")
+	check(o.Eps > 0, "eps", o.Eps, "more than 0")
+	check(o.Decay == Constant || o.Decay == Linear || o.Decay == Cosine, "decay", o.Decay, `"linear", "cosine" or "constant"`)
+	check(o.Epochs > 0 || o.MaxSteps > 0, "epochs", o.Epochs, "1 or more, or max_steps")
+	check(o.BatchTokens > 0, "batch_tokens", o.BatchTokens, "1 or more")
+	check(o.Accumulate > 0, "accumulate", o.Accumulate, "1 or more")
+	check(o.MaxSkips > 0, "max_skips", o.MaxSkips, "1 or more")
+	check(o.ClipNorm >= 0, "clip_norm", o.ClipNorm, "0 (no clipping) or more")
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"warmup_steps", o.WarmupSteps}, {"max_steps", o.MaxSteps}, {"max_length", o.MaxLength},
+		{"eval_every", o.EvalEvery}, {"patience", o.Patience}, {"save_every", o.SaveEvery},
+	} {
+		check(f.value >= 0, f.name, f.value, "0 or more")
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,41 @@
+package finetune
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestOptionsNameWhatIsWrong(t *testing.T) {
+	if err := DefaultOptions().Validate(); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+	for field, spoil := range map[string]func(*Options){
+		"method":        func(o *Options) { o.Method = "magic" },
+		"lora rank":     func(o *Options) { o.LoRA.Rank = 0 },
+		"lora alpha":    func(o *Options) { o.LoRA.Alpha = -1 },
+		"lora dropout":  func(o *Options) { o.LoRA.Dropout = 1 },
+		"learning_rate": func(o *Options) { o.LearningRate = 0 },
+		"weight_decay":  func(o *Options) { o.WeightDecay = -0.1 },
+		"beta1":         func(o *Options) { o.Beta1 = 1 },
+		"beta2":         func(o *Options) { o.Beta2 = 2 },
+		"eps":           func(o *Options) { o.Eps = 0 },
+		"clip_norm":     func(o *Options) { o.ClipNorm = -1 },
+		"warmup_steps":  func(o *Options) { o.WarmupSteps = -1 },
+		"decay":         func(o *Options) { o.Decay = "sudden" },
+		"epochs":        func(o *Options) { o.Epochs = 0 },
+		"max_steps":     func(o *Options) { o.MaxSteps = -1 },
+		"batch_tokens":  func(o *Options) { o.BatchTokens = 0 },
+		"accumulate":    func(o *Options) { o.Accumulate = 0 },
+		"max_length":    func(o *Options) { o.MaxLength = -1 },
+		"eval_every":    func(o *Options) { o.EvalEvery = -1 },
+		"patience":      func(o *Options) { o.Patience = -1 },
+		"save_every":    func(o *Options) { o.SaveEvery = -1 },
+		"max_skips":     func(o *Options) { o.MaxSkips = 0 },
+	} {
+		o := DefaultOptions()
+		spoil(&o)
+		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), field+" is ") {
+			t.Errorf("%s: error %v does not name it", field, err)
+		}
+	}
+}

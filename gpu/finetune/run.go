@@ -1,0 +1,275 @@
+package finetune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+
+	"github.com/glmflow/glmflow/gpu/chatglm"
+	"github.com/glmflow/glmflow/gpu/device"
+	"github.com/glmflow/glmflow/gpu/optim"
+)
+
+// ErrNoTargets says that no training conversation has a supervised token.
+var ErrNoTargets = errors.New("no supervised token")
+
+// ErrDiverged says that MaxSkips steps in a row had a loss or a gradient that
+// was not finite. Trying again gives the same; a lower learning rate may not.
+var ErrDiverged = errors.New("training diverged")
+
+// Hooks connect a run with the world. The zero Hooks are valid.
+type Hooks struct {
+	OnStep func(StepInfo) // hears of each step, after its validation; nil hears nothing
+	Alive  func()         // is called after every micro-batch, also while validating; nil is not called
+	State  Checkpoints    // where checkpoints are kept; nil keeps none
+	Base   string         // identity of the base model: a checkpoint made on another one is not used
+	Log    *slog.Logger   // nil logs nothing
+}
+
+// Run trains model on train and leaves it with the weights that were best on
+// val, or with the last ones when val is empty. If nothing of the model is
+// trainable yet it first makes trainable what the method says: everything, or
+// the LoRA adapters that the model has, or new ones.
+//
+// With [Hooks.State] it goes on from the checkpoint found there if that belongs
+// to the same run: the same options, examples, base and starting weights on the
+// same kind of device. When ctx is cancelled it saves a checkpoint and returns
+// the context's error.
+//
+// Adapters and optimizer state live on the device, a copy of the best weights
+// in host memory.
+func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Options, h Hooks) (Result, error) {
+	if err := o.Validate(); err != nil {
+		return Result{}, err
+	}
+	r, err := newRun(model, train, val, o, h)
+	if err != nil {
+		return Result{}, err
+	}
+	defer r.close()
+	if err := r.resume(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := r.loop(ctx); err != nil {
+		if ctx.Err() != nil {
+			return r.result(), errors.Join(ctx.Err(), r.save(context.WithoutCancel(ctx)))
+		}
+		return r.result(), err
+	}
+	r.useBest()
+	return r.result(), r.dev.Sync()
+}
+
+// run is a training in progress. Everything that changes while it runs is in
+// state, in the parameters and moments on the device, and in best.
+type run struct {
+	model     *chatglm.Model
+	dev       device.Device
+	params    []*chatglm.Param // trainable
+	adam      *optim.AdamW
+	schedule  optim.Schedule
+	options   Options
+	hooks     Hooks
+	log       *slog.Logger
+	train     []Example
+	plan      *plan
+	val       []chatglm.Batch
+	best      [][]float32 // of each of params, at state.BestStep; nil before the first validation
+	state     state
+	cut       int
+	dropped   int
+	resumed   int
+	trainable int64
+}
+
+func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*run, error) {
+	r := &run{model: model, dev: model.Device(), options: o, hooks: h, log: h.Log}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.hooks.Alive == nil {
+		r.hooks.Alive = func() {}
+	}
+	if r.hooks.OnStep == nil {
+		r.hooks.OnStep = func(StepInfo) {}
+	}
+	vocabulary := model.Config().PaddedVocabSize
+	if err := errors.Join(check("training", train, vocabulary), check("validation", val, vocabulary)); err != nil {
+		return nil, err
+	}
+	r.train, r.cut, r.dropped = usable(train, o.MaxLength)
+	if len(r.train) == 0 {
+		return nil, fmt.Errorf("%w in %d training conversations", ErrNoTargets, len(train))
+	}
+	held, _, _ := usable(val, o.MaxLength)
+	for _, b := range pack(inOrder(len(held)), lengths(held), o.BatchTokens) {
+		r.val = append(r.val, batch(held, b))
+	}
+	if len(model.Trainable()) == 0 {
+		if err := prepare(model, o); err != nil {
+			return nil, err
+		}
+	}
+	r.params = model.Trainable()
+	for _, p := range r.params {
+		r.trainable += int64(p.W.Len())
+	}
+	r.plan = newPlan(lengths(r.train), o)
+	r.state.Validated = -1
+	var err error
+	if r.schedule, err = optim.NewSchedule(o.WarmupSteps, r.plan.total, o.Decay); err != nil {
+		return nil, err
+	}
+	r.state.Identity = r.fingerprint(held)
+	r.adam, err = optim.NewAdamW(r.dev, r.params, optim.AdamWConfig{
+		Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), WeightDecay: float32(o.WeightDecay),
+	})
+	return r, err
+}
+
+// prepare makes trainable what the method trains: everything, the adapters that
+// the model has, or new ones.
+func prepare(model *chatglm.Model, o Options) error {
+	if o.Method == Full {
+		return model.TrainAll()
+	}
+	if _, ok := model.LoRA(); ok {
+		return model.TrainAdapters()
+	}
+	return model.AddLoRA(o.LoRA, o.Seed)
+}
+
+func (r *run) close() { r.adam.Close() }
+
+// loop takes the steps that are left.
+func (r *run) loop(ctx context.Context) error {
+	if r.validationDue() { // before the first step, or left over from a run that was cancelled right there
+		if err := r.validate(ctx); err != nil {
+			return err
+		}
+	}
+	for r.state.Steps < r.plan.total && !r.state.Stopped {
+		info, err := r.step(ctx)
+		if err != nil {
+			return err
+		}
+		if r.validationDue() {
+			if err := r.validate(ctx); err != nil {
+				return err
+			}
+			if !info.Skipped {
+				info.Point = r.state.Curve[len(r.state.Curve)-1]
+			}
+		}
+		r.hooks.OnStep(info)
+		if r.options.SaveEvery > 0 && r.state.Steps%r.options.SaveEvery == 0 {
+			if err := r.save(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// step takes one optimizer step. Cancelled half-way it leaves no trace.
+func (r *run) step(ctx context.Context) (StepInfo, error) {
+	s, epoch := r.plan.at(r.state.Steps)
+	targets := 0
+	for _, b := range s {
+		for _, e := range b {
+			targets += r.train[e].targets()
+		}
+	}
+	for _, p := range r.params {
+		r.dev.Zero(p.Grad)
+	}
+	var nll float64
+	var tokens int64
+	for i, b := range s {
+		if err := ctx.Err(); err != nil {
+			return StepInfo{}, err
+		}
+		packed := batch(r.train, b)
+		// The counter keeps dropout apart between all micro-batches of a run.
+		counter := uint64(r.state.Steps)*uint64(r.options.Accumulate) + uint64(i)
+		n, _, err := r.model.Accumulate(packed, 1/float32(targets), counter)
+		if err != nil {
+			return StepInfo{}, fmt.Errorf("step %d: %w", r.state.Steps+1, err)
+		}
+		r.hooks.Alive()
+		nll += n
+		tokens += int64(len(packed.IDs))
+	}
+	info := StepInfo{Total: r.plan.total, Epoch: epoch, Point: Point{
+		Step:     r.state.Steps + 1,
+		Loss:     nll / float64(targets),
+		LR:       r.options.LearningRate * r.schedule.At(r.state.Steps),
+		GradNorm: optim.GradNorm(r.dev, r.params),
+		Tokens:   tokens,
+	}}
+	if err := r.dev.Sync(); err != nil {
+		return StepInfo{}, fmt.Errorf("step %d: %w", info.Step, err)
+	}
+	info.Skipped = !finite(info.Loss) || !finite(info.GradNorm)
+	r.state.Steps++
+	r.state.Tokens += tokens
+	r.state.Targets += int64(targets)
+	if info.Skipped {
+		return info, r.skip(info.Point)
+	}
+	r.state.SkippedInARow = 0
+	r.adam.Step(float32(info.LR), optim.ClipScale(info.GradNorm, r.options.ClipNorm))
+	r.state.Curve = append(r.state.Curve, info.Point)
+	return info, nil
+}
+
+// skip counts a step that updates nothing.
+func (r *run) skip(p Point) error {
+	r.state.Skipped++
+	r.state.SkippedInARow++
+	r.log.Warn("step skipped: loss or gradient is not finite", "step", p.Step, "loss", p.Loss, "grad_norm", p.GradNorm)
+	if r.state.SkippedInARow < r.options.MaxSkips {
+		return nil
+	}
+	return fmt.Errorf("%w: loss or gradient not finite in %d steps up to step %d; lower learning_rate (now %g)",
+		ErrDiverged, r.state.SkippedInARow, p.Step, r.options.LearningRate)
+}
+
+func (r *run) result() Result {
+	res := r.state.Result
+	res.Planned, res.Resumed, res.Trainable = r.plan.total, r.resumed, r.trainable
+	res.Cut, res.Dropped = r.cut, r.dropped
+	if r.best == nil {
+		res.BestStep = res.Steps
+	}
+	return res
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// inOrder is 0, 1, … n−1.
+func inOrder(n int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	return order
+}
+
+// check finds the first example of a set that the model cannot take.
+func check(set string, examples []Example, vocabulary int) error {
+	for i, e := range examples {
+		if len(e.IDs) != len(e.Labels) {
+			return fmt.Errorf("%s conversation %d (%s): %d ids and %d labels", set, i, e.ID, len(e.IDs), len(e.Labels))
+		}
+		for at, id := range e.IDs {
+			if id < 0 || int(id) >= vocabulary || int(e.Labels[at]) >= vocabulary {
+				return fmt.Errorf("%s conversation %d (%s), token %d: id %d, label %d: the model has ids 0 to %d; was the data encoded for another vocabulary?",
+					set, i, e.ID, at, id, e.Labels[at], vocabulary-1)
+			}
+		}
+	}
+	return nil
+}
