@@ -7,7 +7,6 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +40,7 @@ type Job struct {
 	log      *slog.Logger
 	progress func(Progress)
 	alive    atomic.Int64 // Unix nanoseconds of the last sign of life
+	waiting  atomic.Bool  // for the stage's exclusive resource
 
 	mu     sync.Mutex
 	open   map[schemas.Kind]*output // datasets that are being filled
@@ -299,7 +299,11 @@ func (j *Job) output(kind schemas.Kind) (*output, error) {
 	return o, nil
 }
 
-// Progress of a job that has reported nothing yet.
+// idle is how long the job has given no sign of life. Waiting for its turn needs
+// none.
 func (j *Job) idle(now time.Time) time.Duration {
-	return now.Sub(time.Unix(0, min(j.alive.Load(), math.MaxInt64)))
+	if j.waiting.Load() {
+		return 0
+	}
+	return now.Sub(time.Unix(0, j.alive.Load()))
 }

@@ -32,6 +32,7 @@ var ErrDuplicate = errors.New("the batch repeats a recent event")
 type Broker struct {
 	conn *nats.Conn
 	js   jetstream.JetStream
+	work jetstream.Stream // [Stream]
 	log  *slog.Logger
 	stop func() error // ends what Start began
 
@@ -141,18 +142,23 @@ func (b *Broker) publish(ctx context.Context, m Message) (uint64, error) {
 // Last returns the newest message of subject in [Stream]; ok is false if there is
 // none.
 func (b *Broker) Last(ctx context.Context, subject string) (body []byte, seq uint64, ok bool, err error) {
-	stream, err := b.js.Stream(ctx, Stream)
-	if err != nil {
-		return nil, 0, false, fmt.Errorf("stream %s: %w", Stream, b.explain(err))
-	}
-	m, err := stream.GetLastMsgForSubject(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, 0, false, nil
-	}
-	if err != nil {
-		return nil, 0, false, fmt.Errorf("last message of %s: %w", subject, b.explain(err))
+	m, ok, err := b.last(ctx, subject)
+	if err != nil || !ok {
+		return nil, 0, false, err
 	}
 	return m.Data, m.Sequence, true, nil
+}
+
+// last is Last of a subject with wildcards.
+func (b *Broker) last(ctx context.Context, subject string) (*jetstream.RawStreamMsg, bool, error) {
+	m, err := b.work.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("last message of %s: %w", subject, b.explain(err))
+	}
+	return m, true, nil
 }
 
 // Reply sends ev to a subject that somebody else named. It is not stored.

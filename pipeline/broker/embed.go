@@ -72,12 +72,23 @@ func start(ctx context.Context, cfg Config) (_ *Broker, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(b.provision(ctx, 1), b.redeliver(ctx), e.write(cfg.Dir)); err != nil {
+	if err := b.open(ctx, e, cfg.Dir); err != nil {
 		b.conn.Close()
 		return nil, err
 	}
 	b.stop = stop
 	return b, nil
+}
+
+// open makes the streams ready and tells others where the broker is.
+func (b *Broker) open(ctx context.Context, e endpoint, dir string) error {
+	if err := b.provision(ctx, 1); err != nil {
+		return err
+	}
+	if err := b.redeliver(ctx); err != nil {
+		return err
+	}
+	return e.write(dir)
 }
 
 // serve starts the server.

@@ -54,6 +54,11 @@ func (b *Broker) provision(ctx context.Context, replicas int) error {
 			return fmt.Errorf("provision stream %s: %w", cfg.Name, b.explain(err))
 		}
 	}
+	work, err := b.js.Stream(ctx, Stream)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", Stream, b.explain(err))
+	}
+	b.work = work
 	return nil
 }
 
@@ -91,11 +96,7 @@ func (b *Broker) Consumer(ctx context.Context, spec ConsumerSpec) (jetstream.Con
 // been at work on a store that was closed until now. Finished jobs among it are
 // recognised by their done records.
 func (b *Broker) redeliver(ctx context.Context) error {
-	stream, err := b.js.Stream(ctx, Stream)
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", Stream, b.explain(err))
-	}
-	list := stream.ListConsumers(ctx)
+	list := b.work.ListConsumers(ctx)
 	var pending []string
 	for info := range list.Info() {
 		if info.NumAckPending > 0 && info.Config.Durable != "" {
@@ -106,7 +107,7 @@ func (b *Broker) redeliver(ctx context.Context) error {
 		return fmt.Errorf("list consumers: %w", b.explain(err))
 	}
 	for _, name := range pending {
-		if _, err := stream.ResetConsumer(ctx, name); err != nil {
+		if _, err := b.work.ResetConsumer(ctx, name); err != nil {
 			return fmt.Errorf("reset consumer %s: %w", name, b.explain(err))
 		}
 	}
