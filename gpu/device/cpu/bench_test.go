@@ -37,7 +37,7 @@ func filled(tb testing.TB, d *Device, n int) device.Mem {
 // (NN) and dW (TN).
 func BenchmarkLinear(b *testing.B) {
 	for _, precision := range []string{"fp32", "bf16"} {
-		for _, s := range [][3]int{{512, 512, 512}, {2048, 1024, 1024}, {2048, 384, 2048}, {2048, 2048, 384}, {1, 2048, 2048}} {
+		for _, s := range [][3]int{{512, 512, 512}, {2048, 1024, 1024}, {2048, 384, 2048}, {2048, 2048, 384}, {1, 2048, 2048}, {8, 2048, 2048}} {
 			m, i, o := s[0], s[1], s[2]
 			d := opened(b, device.Options{Precision: precision})
 			x, y := filled(b, d, m*i), filled(b, d, m*o)
@@ -58,6 +58,28 @@ func BenchmarkLinear(b *testing.B) {
 					b.ReportMetric(2*float64(m)*float64(i)*float64(o)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 				})
 			}
+		}
+	}
+}
+
+// BenchmarkKernels compares instruction sets on one product.
+func BenchmarkKernels(b *testing.B) {
+	const n = 512
+	for _, isa := range []string{"portable", "avx2", "avx512", "avx512bf16"} {
+		for _, precision := range []string{"fp32", "bf16"} {
+			b.Run(isa+"-"+precision, func(b *testing.B) {
+				d, err := open(device.Options{Precision: precision}, isa)
+				if err != nil {
+					b.Skip(err)
+				}
+				defer d.Close()
+				x, w, y := filled(b, d, n*n), filled(b, d, n*n), filled(b, d, n*n)
+				l := &device.Linear{W: w, I: n, O: n}
+				for b.Loop() {
+					d.Linear(y, x, n, l)
+				}
+				b.ReportMetric(2*n*n*n*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			})
 		}
 	}
 }

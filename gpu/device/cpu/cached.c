@@ -16,20 +16,14 @@ struct cached {
 };
 
 static void rotary_task(cpu *d, long i, int worker, void *job) {
-	(void)d, (void)worker;
+	(void)worker;
 	struct cached *j = job;
 	heads s = j->s;
 	float sign = j->inverse ? -1 : 1;
 	for (long m = i * ROWS; m < least((i + 1) * ROWS, j->m); m++) {
 		const float *turn = j->table + j->pos[m] * s.rotary;
-		for (long head = 0; head < s.a + s.g; head++) { // values stay as they are
-			float *x = j->qkv + m * width(s) + head * s.d;
-			for (long c = 0; c < s.rotary; c += 2) {
-				float cosine = turn[c], sine = sign * turn[c + 1], re = x[c], im = x[c + 1];
-				x[c] = re * cosine - im * sine;
-				x[c + 1] = im * cosine + re * sine;
-			}
-		}
+		// Queries and keys lie side by side; values stay as they are.
+		for (long head = 0; head < s.a + s.g; head++) d->isa->rotary(j->qkv + m * width(s) + head * s.d, turn, s.rotary, sign);
 	}
 }
 

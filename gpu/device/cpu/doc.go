@@ -22,7 +22,7 @@
 //
 // With precision bf16 the operands of Linear and CrossEntropy are rounded to
 // bfloat16 while they are packed, and sums stay float32. Attention is float32
-// always, and so are products of up to four rows: those wait for memory.
+// always, and so are products of up to eight rows: those wait for memory.
 //
 // Building needs a C compiler; without cgo [Open] says so, and gpu.Open falls
 // back to the reference device.

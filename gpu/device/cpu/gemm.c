@@ -11,6 +11,7 @@ enum {
 	TILE_COLS = 256,         //
 	RIGHT_WORDS = 16 << 20,  // of the right operand packed at once
 	WORTH_A_TEAM = 1 << 17,  // multiplications below which one thread is faster
+	DOTS_ROWS = 8,           // at most, for which packing would cost more than the product
 	DOTS_COLS = 64,          // of a task of dots
 };
 
@@ -69,19 +70,19 @@ static void gemm_body(team *t, int worker, void *job) {
 	}
 }
 
-// dots_task is for up to four rows, where packing would cost more than the
-// product itself.
+// dots_task computes a few columns of a product with few rows, without packing.
 static void dots_task(cpu *d, long i, int worker, void *job) {
 	(void)worker;
 	const product *p = job;
 	long j = i * DOTS_COLS;
-	d->isa->dots(p->c + j, p->ldc, p->a, p->a_row, p->b + j * p->b_col, p->b_col, p->m, least(DOTS_COLS, p->n - j), p->k,
-	             p->alpha, p->add, p->bias ? p->bias + j : NULL);
+	for (long m = 0; m < p->m; m += 4)
+		d->isa->dots(p->c + m * p->ldc + j, p->ldc, p->a + m * p->a_row, p->a_row, p->b + j * p->b_col, p->b_col,
+		             least(4, p->m - m), least(DOTS_COLS, p->n - j), p->k, p->alpha, p->add, p->bias ? p->bias + j : NULL);
 }
 
 void multiply(cpu *d, const product *p) {
 	int wide = p->m * p->n * p->k >= WORTH_A_TEAM;
-	if (p->m <= 4 && p->a_k == 1 && p->b_k == 1) {
+	if (p->m <= DOTS_ROWS && p->a_k == 1 && p->b_k == 1) {
 		each(d, parts(p->n, DOTS_COLS), wide, dots_task, (void *)p);
 		return;
 	}

@@ -41,5 +41,6 @@ INLINE vec NAME(rounded)(vec v) {
 	.softmax_step = NAME(softmax_step), .softmax_row = NAME(softmax_row),                       \
 	.scores_backward = NAME(scores_backward), .inner = NAME(inner), .norm = NAME(norm),         \
 	.norm_backward = NAME(norm_backward), .swiglu = NAME(swiglu),                               \
-	.swiglu_backward = NAME(swiglu_backward), .loss = NAME(loss), .axpy = NAME(axpy),           \
+	.swiglu_backward = NAME(swiglu_backward), .loss = NAME(loss), .rotary = NAME(rotary),       \
+	.axpy = NAME(axpy),                                                                         \
 	.scale = NAME(scale), .squares = NAME(squares), .adamw = NAME(adamw), .dropout = NAME(dropout)

@@ -38,6 +38,7 @@ typedef struct isa {
 	void (*swiglu)(float *z, const float *u, long f);
 	void (*swiglu_backward)(float *du, const float *dz, const float *u, long f);
 	float (*loss)(float *z, long v, long target, float scale, int gradient);
+	void (*rotary)(float *x, const float *turn, long n, float sign);
 	void (*axpy)(float *y, float a, const float *x, long n);
 	void (*scale)(float *x, float a, long n);
 	double (*squares)(const float *x, long n);

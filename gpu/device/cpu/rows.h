@@ -102,12 +102,14 @@ static float NAME(softmax_step)(float *s, long valid, float scale, float *top, f
 
 // softmax_row is the softmax of scale·s, whole.
 static void NAME(softmax_row)(float *s, long n, float scale) {
-	float top = s[0], sum = 0;
-	for (long i = 1; i < n; i++) top = s[i] > top ? s[i] : top;
+	long whole = n - n % LANES;
+	vec tops = spread(s[0]), sums = {0};
+	for (long i = 0; i < whole; i += LANES) tops = larger(load(s + i), tops);
+	float top = max_lanes(tops);
+	for (long i = whole; i < n; i++) top = s[i] > top ? s[i] : top;
 	for EACH(i, n) put(s + i, exponential((get(s + i, n - i) - top) * scale), n - i);
-	vec sums = {0};
 	for EACH(i, n) sums += get(s + i, n - i);
-	sum = sum_lanes(sums);
+	float sum = sum_lanes(sums);
 	for EACH(i, n) put(s + i, get(s + i, n - i) / sum, n - i);
 }
 
@@ -141,8 +143,16 @@ static double NAME(squares)(const float *x, long n) {
 	return sum;
 }
 
-// constants: β₁, 1−β₁, β₂, 1−β₂, lr/(1−β₁ᵗ), 1/(1−β₂ᵗ), ε, 1−lr·decay; g is
-// scaled by the caller's ninth, which adamw in vector.c folds in.
+// rotary turns adjacent pairs by angles whose cosines and sines are in turn.
+static void NAME(rotary)(float *x, const float *turn, long n, float sign) {
+	for (long i = 0; i + 1 < n; i += 2) {
+		float cosine = turn[i], sine = sign * turn[i + 1], re = x[i], im = x[i + 1];
+		x[i] = re * cosine - im * sine;
+		x[i + 1] = im * cosine + re * sine;
+	}
+}
+
+// adamw's nine constants are listed in kernels.h.
 static void NAME(adamw)(float *p, const float *g, float *m, float *v, long n, const float k[9]) {
 	for EACH(i, n) {
 		vec grad = get(g + i, n - i) * k[8];

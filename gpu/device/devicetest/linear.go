@@ -87,6 +87,7 @@ func linearCases() []testCase {
 		{m: 1, i: 37, o: 19, bias: true},
 		{m: 3, i: 19, o: 35, rank: 3},
 		{m: 4, i: 64, o: 67, bias: true, rank: 2, dropout: 0.5},
+		{m: 7, i: 50, o: 130, bias: true, rank: 4},
 		{m: 17, i: 33, o: 31, bias: true, rank: 8, dropout: 0.1},
 		{m: 33, i: 64, o: 48, rank: 16},
 		{m: 211, i: 70, o: 270, bias: true, rank: 1},
