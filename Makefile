@@ -15,13 +15,13 @@ help: ## list these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 build: tokenizers ## build bin/glmflow
-	$(GO) build -trimpath -o bin/glmflow ./ops/cmd/glmflow
+	$(GO) build -o bin/glmflow ./ops/cmd/glmflow
 
 run: build ## build, then run the whole flow once on generated customer logs
 	bin/glmflow demo
 
 cuda: tokenizers ## build bin/glmflow with the NVIDIA backend; it starts without a driver, too
-	TAGS=cuda $(GO) build -trimpath -o bin/glmflow ./ops/cmd/glmflow
+	TAGS=cuda $(GO) build -o bin/glmflow ./ops/cmd/glmflow
 
 test: tokenizers vet ## run every test: race detector, then without a C compiler
 	$(GO) test -race -timeout 20m ./...
@@ -38,7 +38,7 @@ vet: ## check formatting, and vet every build
 	CGO_ENABLED=0 go build ./...
 	CGO_ENABLED=0 go vet ./...
 	go vet -tags hftokenizers ./gpu/chatglm/tokenizer/...
-	TAGS=cuda $(GO) vet ./gpu/... ./ops/...
+	TAGS=cuda $(GO) vet ./gpu/ ./gpu/device/...
 
 bench: tokenizers ## run every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./...

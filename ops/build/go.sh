@@ -11,7 +11,9 @@ tags=${TAGS:-}
 lib=$("$root/ops/build/libtokenizers.sh" --find 2>/dev/null)
 if [[ -n $lib ]]; then
 	tags=${tags:+$tags,}hftokenizers
-	export CGO_LDFLAGS="-L$lib $(go env CGO_LDFLAGS)"
+	# For the last link alone: CGO_LDFLAGS would have every package that depends
+	# on cgo, among them net, compiled anew.
+	export GOFLAGS="${GOFLAGS:-} '-ldflags=-extldflags=-L$lib'"
 fi
 if [[ ,$tags, == *,cuda,* ]]; then
 	export CGO_CFLAGS="-I$root/gpu/device/cuda/include $(go env CGO_CFLAGS)"
