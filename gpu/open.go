@@ -21,23 +21,19 @@ func Open(backend string, o device.Options) (device.Device, error) {
 	case "", "auto":
 		d, err := cpu.Open(o)
 		if errors.Is(err, cpu.ErrNotBuilt) {
-			return opened(reference.Open(o))
+			return Open("reference", o)
 		}
-		return opened(d, err)
+		return d, err
 	case "cpu":
-		return opened(cpu.Open(o))
+		return cpu.Open(o)
 	case "reference":
-		return opened(reference.Open(o))
+		d, err := reference.Open(o)
+		if err != nil {
+			return nil, err // and no typed nil
+		}
+		return d, nil
 	case "cuda":
 		return nil, errors.New("device cuda: its operators are not written yet: use cpu")
 	}
 	return nil, fmt.Errorf("device %q: want auto, cpu, reference or cuda", backend)
-}
-
-// opened turns a typed nil into none.
-func opened[D device.Device](d D, err error) (device.Device, error) {
-	if err != nil {
-		return nil, err
-	}
-	return d, nil
 }

@@ -11,7 +11,7 @@ import (
 
 func opened(tb testing.TB, o device.Options) *Device {
 	tb.Helper()
-	d, err := Open(o)
+	d, err := open(o, "")
 	if err != nil {
 		tb.Fatal(err)
 	}

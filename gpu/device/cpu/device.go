@@ -34,7 +34,13 @@ type Device struct {
 var _ device.Device = (*Device)(nil)
 
 // Open starts the team with the best kernels of this processor.
-func Open(o device.Options) (*Device, error) { return open(o, "") }
+func Open(o device.Options) (device.Device, error) {
+	d, err := open(o, "")
+	if err != nil {
+		return nil, err // and no typed nil
+	}
+	return d, nil
+}
 
 // open uses the kernels of one instruction set; "" is the best there is.
 func open(o device.Options, isa string) (*Device, error) {

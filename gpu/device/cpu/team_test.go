@@ -33,7 +33,7 @@ func threads(t *testing.T) int {
 
 func TestCloseJoinsThreads(t *testing.T) {
 	before := threads(t)
-	var devices []*Device
+	var devices []device.Device
 	for range 3 {
 		d, err := Open(device.Options{Workers: 4})
 		if err != nil {
