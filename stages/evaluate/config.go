@@ -11,7 +11,8 @@ type Config struct {
 	// Generate is how many conversations are answered by both models, for BLEU,
 	// ROUGE and the samples; 0 answers none. Default 32.
 	Generate int `yaml:"generate"`
-	// Samples is how many of those the score shows side by side. Default 5.
+	// Samples is how many of those the score shows side by side, at most 20.
+	// Default 5.
 	Samples int `yaml:"samples"`
 	// MaxNew is the most tokens of a generated answer. Default 128.
 	MaxNew int `yaml:"max_new"`
@@ -27,8 +28,8 @@ type Config struct {
 	// Seed picks the conversations to answer and the resamples. Default 1.
 	Seed uint64 `yaml:"seed"`
 	// Gate lists the rules that a candidate has to hold, all of them (see
-	// [Rule]). Default "loss interval_below 0": the held-out loss is lower, and
-	// not by chance.
+	// [Rule]); without any, every candidate passes. Default
+	// "loss interval_below 0": the held-out loss is lower, and not by chance.
 	Gate []Rule `yaml:"gate"`
 }
 
@@ -37,6 +38,8 @@ const (
 	segmentCharacters = "characters"
 	segmentWords      = "words"
 )
+
+const maxSamples = 20
 
 // DefaultConfig is what holds where nothing else is said.
 func DefaultConfig() Config {
@@ -54,8 +57,8 @@ func (c Config) Validate() error {
 	if c.Generate < 0 {
 		bad("generate is %d, want 0 or more", c.Generate)
 	}
-	if c.Samples < 0 || c.Samples > 50 {
-		bad("samples is %d, want 0 to 50", c.Samples)
+	if c.Samples < 0 || c.Samples > maxSamples {
+		bad("samples is %d, want 0 to %d: a score has to fit into a message", c.Samples, maxSamples)
 	}
 	if c.MaxNew < 1 {
 		bad("max_new is %d, want 1 or more", c.MaxNew)

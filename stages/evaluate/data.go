@@ -31,7 +31,7 @@ func (s *Stage) conversations(ctx context.Context, store *artifact.Store, ref st
 	}
 	digest, err := artifact.Parse(ref)
 	if err != nil {
-		return "", nil, pipeline.Park(fmt.Errorf("data %q: want %q or a digest: %w", ref, heldOut, err))
+		return "", nil, pipeline.Park(fmt.Errorf("data %.200q: want %q or a digest: %w", ref, heldOut, err))
 	}
 	kind, err := kindOf(ctx, store, digest)
 	if err != nil {

@@ -16,8 +16,8 @@ const Failed schemas.Kind = "eval.failed"
 
 // A Failure is the data of a [Failed] event.
 type Failure struct {
-	Error string            `json:"error"`
-	Order schemas.EvalOrder `json:"order"`
+	Request string `json:"request"` // id of the eval.request
+	Error   string `json:"error"`
 }
 
 // answerRequest evaluates what an eval.request asks for. A request that can
@@ -37,7 +37,7 @@ func (s *Stage) answerRequest(ctx context.Context, job *pipeline.Job) error {
 	switch {
 	case pipeline.IsParked(err) && order.Reply != "":
 		job.Log().Warn("refused a request", "error", err)
-		return post(job, Failed, order.Reply, Failure{err.Error(), order})
+		return post(job, Failed, order.Reply, Failure{job.Event().ID, err.Error()})
 	case err != nil:
 		return err
 	}
@@ -63,14 +63,17 @@ func (s *Stage) comparison(ctx context.Context, job *pipeline.Job, order schemas
 	if order.Model == "" || order.Data == "" {
 		return c, pipeline.Park(errors.New(`an eval.request needs "model" and "data"`))
 	}
+	if longest := max(len(order.Model), len(order.Data), len(order.Baseline)); longest > maxReference {
+		return c, pipeline.Park(fmt.Errorf("a reference of %d bytes names nothing", longest))
+	}
 	if order.Limit < 0 {
 		return c, pipeline.Park(fmt.Errorf("limit is %d, want 0 or more", order.Limit))
 	}
 	if c.models[candidate], err = s.deps.Models.Resolve(ctx, order.Model); err != nil {
-		return c, fmt.Errorf("model %q: %w", order.Model, missing(err))
+		return c, fmt.Errorf("model %.200q: %w", order.Model, missing(err))
 	}
 	if c.models[baseline], err = s.deps.Models.Resolve(ctx, order.Baseline); err != nil {
-		return c, fmt.Errorf("baseline %q: %w", order.Baseline, missing(err))
+		return c, fmt.Errorf("baseline %.200q: %w", order.Baseline, missing(err))
 	}
 	if c.data, c.rows, err = s.conversations(ctx, job.Store(), order.Data); err != nil {
 		return c, err
@@ -82,9 +85,12 @@ func (s *Stage) comparison(ctx context.Context, job *pipeline.Job, order schemas
 	return c, nil
 }
 
-// maxGenerate bounds what a request may ask for: somebody else's event should
-// not hold the device for days.
-const maxGenerate = 1000
+// Bounds of what a request may ask for: it is somebody else's event, and should
+// neither hold the device for days nor fill an answer with its own text.
+const (
+	maxGenerate  = 1000
+	maxReference = 4096
+)
 
 // post sends data to a reply subject.
 func post(job *pipeline.Job, kind schemas.Kind, subject string, data any) error {

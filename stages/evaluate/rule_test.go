@@ -84,7 +84,7 @@ func TestValidate(t *testing.T) {
 	}
 	for part, change := range map[string]func(*Config){
 		"generate is -1":          func(c *Config) { c.Generate = -1 },
-		"samples is 51":           func(c *Config) { c.Samples = 51 },
+		"samples is 21":           func(c *Config) { c.Samples = 21 },
 		"max_new is 0":            func(c *Config) { c.MaxNew = 0 },
 		`segment is "letters"`:    func(c *Config) { c.Segment = "letters" },
 		"batch_tokens is 0":       func(c *Config) { c.BatchTokens = 0 },

@@ -117,9 +117,13 @@ func (e *evaluation) samples() []schemas.Sample {
 // clip shortens a text for show: an event that carries the score has to fit
 // into a message.
 func clip(text string) string {
-	const most = 2000
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most]) + "…"
+	const most = 1500
+	n := 0
+	for i := range text {
+		if n == most {
+			return text[:i] + "…"
+		}
+		n++
 	}
 	return text
 }

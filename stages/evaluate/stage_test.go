@@ -50,8 +50,8 @@ func TestAfterTraining(t *testing.T) {
 	if row.Adapter == nil || row.Adapter.Name != "assistant" || row.Adapter.Window != string(w.window) {
 		t.Errorf("the adapter's row is %+v", row.Adapter)
 	}
-	if row.Rows != 10 {
-		t.Errorf("%d conversations, want the 10 that have targets", row.Rows)
+	if row.Rows != 6 {
+		t.Errorf("%d conversations, want the 6 that have targets", row.Rows)
 	}
 	if w.opened != 1 {
 		t.Errorf("opened %d models, want the base alone, with the adapter put on top", w.opened)
@@ -169,9 +169,9 @@ func TestRequest(t *testing.T) {
 		data string
 		rows int64
 	}{
-		"held-out": {heldOut, 10},
-		"window":   {string(w.window), 10},
-		"tokens":   {string(artifact.Of(trained.Files[0])), 10},
+		"held-out": {heldOut, 6},
+		"window":   {string(w.window), 6},
+		"tokens":   {string(artifact.Of(trained.Files[0])), 6},
 		"upload":   {string(artifact.Of(upload)), 2},
 	} {
 		in := pipelinetest.Input{
@@ -221,6 +221,7 @@ func TestRefusals(t *testing.T) {
 		"data " + absent:                  {Model: "assistant:1", Data: absent},
 		"has no layout":                   {Model: "assistant:1", Data: string(artifact.Of([]byte("?")))},
 		"encoded with another tokenizer":  {Model: "assistant:1", Data: string(artifact.Of(strange))},
+		"a reference of 5000 bytes":       {Model: strings.Repeat("x", 5000), Data: heldOut},
 		"limit is -1":                     {Model: "assistant:1", Data: heldOut, Limit: -1},
 		`"glmflow.data.tokens" is no sub`: {Model: "assistant:1", Data: heldOut, Reply: "glmflow.data.tokens"},
 		`"$JS.API.X" is no subject`:       {Model: "assistant:1", Data: heldOut, Reply: "$JS.API.X"},
@@ -238,6 +239,18 @@ func TestRefusals(t *testing.T) {
 	must(t, r.Err)
 	if len(r.Posted) != 1 || r.Posted[0].Type != Failed || !bytes.Contains(r.Posted[0].Data, []byte(`no model`)) || len(r.Outputs) != 0 {
 		t.Errorf("posted %+v, want the reason as reply and no score", r.Posted)
+	}
+}
+
+func TestClip(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                              "",
+		strings.Repeat("好", 1500):       strings.Repeat("好", 1500),
+		strings.Repeat("好", 1500) + "a": strings.Repeat("好", 1500) + "…",
+	} {
+		if got := clip(in); got != want {
+			t.Errorf("clip of %d bytes gives %d bytes, want %d", len(in), len(got), len(want))
+		}
 	}
 }
 
