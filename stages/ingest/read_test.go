@@ -1,0 +1,22 @@
+package ingest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/glmflow/glmflow/schemas"
+)
+
+func TestReadCallsInTheOrderOfTheFile(t *testing.T) {
+	text := `{"id":"a","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}
+{"broken
+{"id":"b","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"bye"}]}
+`
+	var got []string
+	err := Read(strings.NewReader(text), "a.jsonl", nil, DefaultConfig(),
+		func(d schemas.Dialogue) error { got = append(got, d.Origin.Key); return nil },
+		func(r schemas.Reject) error { got = append(got, r.Rule); return nil })
+	if want := "a malformed-json b"; err != nil || strings.Join(got, " ") != want {
+		t.Errorf("read %q (%v), want %q", got, err, want)
+	}
+}
