@@ -115,6 +115,15 @@ func (m *Model) TrainAdapters() error {
 	return nil
 }
 
+// SetDropout changes the dropout of the adapters' inputs in training, and the
+// seed of its random numbers. Loaded adapters come with the dropout they were
+// trained with and the seed 0.
+func (m *Model) SetDropout(p float32, seed uint64) {
+	if m.lora != nil {
+		m.lora.Dropout, m.lora.seed = p, seed
+	}
+}
+
 // attach makes room for adapters.
 func (m *Model) attach(c LoRAConfig, seed uint64) error {
 	if m.lora != nil {
