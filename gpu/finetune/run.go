@@ -136,6 +136,7 @@ func prepare(model *chatglm.Model, o Options) error {
 		return model.TrainAll()
 	}
 	if _, ok := model.LoRA(); ok {
+		model.SetDropout(o.LoRA.Dropout, o.Seed)
 		return model.TrainAdapters()
 	}
 	return model.AddLoRA(o.LoRA, o.Seed)
