@@ -1,0 +1,159 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/glmflow/glmflow/gpu/chatglm"
+	"github.com/glmflow/glmflow/gpu/checkpoint/peft"
+	"github.com/glmflow/glmflow/gpu/finetune"
+	"github.com/glmflow/glmflow/pipeline"
+	"github.com/glmflow/glmflow/pipeline/artifact"
+)
+
+// startName is where the state of a job keeps its start.
+const startName = "start.json"
+
+// A start is what a job continues. It is decided once a job.
+type start struct {
+	Base   string `json:"base"`   // digest of the base model's tree
+	Parent string `json:"parent"` // digest of the adapter's tree, "" when from the base
+}
+
+// start returns what the job continues: what an earlier delivery decided, else
+// what the configuration says now.
+func (s *Stage) start(ctx context.Context, job *pipeline.Job, model, base string) (start, error) {
+	var from start
+	err := loadJSON(ctx, job.State(), startName, &from)
+	if err == nil && from.Base == base {
+		return from, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return start{}, err
+	}
+	from = start{Base: base}
+	if s.config.Init == FromProduction {
+		if from.Parent, err = s.parent(ctx, job, model, base); err != nil {
+			return start{}, err
+		}
+	}
+	return from, job.State().Save(ctx, startName, func(w io.Writer) error { return json.NewEncoder(w).Encode(from) })
+}
+
+// parent returns the tree in production if training can go on from it.
+func (s *Stage) parent(ctx context.Context, job *pipeline.Job, model, base string) (string, error) {
+	release, ok, err := s.deps.Models.Production(ctx, model)
+	if err != nil || !ok {
+		return "", err
+	}
+	reason, err := s.unfit(ctx, job.Store(), release.Adapter, release.Base, base)
+	if err != nil {
+		return "", err
+	}
+	if reason != "" {
+		job.Log().Info("starting from the base model", "model", model, "production", release.Version, "reason", reason)
+		return "", nil
+	}
+	return release.Adapter, nil
+}
+
+// unfit says why a tree cannot be continued with this configuration, or "".
+func (s *Stage) unfit(ctx context.Context, store *artifact.Store, tree, madeFor, base string) (string, error) {
+	if madeFor != base {
+		return fmt.Sprintf("it was made for base %s", madeFor), nil
+	}
+	dir, err := store.Checkout(ctx, artifact.Digest(tree))
+	if err != nil {
+		return "", fmt.Errorf("the adapter in production: %w", err)
+	}
+	config, err := peft.ReadConfig(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if s.config.Method == finetune.Full {
+			return "", nil
+		}
+		return "it is a whole checkpoint, the method is lora", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	want := s.config.LoRA
+	switch {
+	case s.config.Method != finetune.LoRA:
+		return "it is an adapter, the method is " + s.config.Method, nil
+	case config.R != want.Rank || float32(config.LoraAlpha) != want.Alpha:
+		return fmt.Sprintf("it has rank %d and alpha %g, configured are %d and %g", config.R, config.LoraAlpha, want.Rank, want.Alpha), nil
+	case !sameLayers(config.TargetModules, want.Targets):
+		return fmt.Sprintf("it adapts %v, configured is %v", config.TargetModules, want.Targets), nil
+	}
+	return "", nil
+}
+
+// sameLayers compares target lists; none means the default.
+func sameLayers(a, b []string) bool {
+	canonical := func(l []string) []string {
+		if len(l) == 0 {
+			return []string{"query_key_value"}
+		}
+		return slices.Compact(slices.Sorted(slices.Values(l)))
+	}
+	return slices.Equal(canonical(a), canonical(b))
+}
+
+// open loads the model that the job starts from. The caller closes it.
+func (s *Stage) open(ctx context.Context, job *pipeline.Job, base string, from start) (*chatglm.Model, error) {
+	dir, adapter := base, ""
+	if from.Parent != "" {
+		tree, err := job.Store().Checkout(ctx, artifact.Digest(from.Parent))
+		if err != nil {
+			return nil, err
+		}
+		if s.config.Method == finetune.Full {
+			dir = tree
+		} else {
+			adapter = tree
+		}
+	}
+	model, err := chatglm.Open(dir, s.deps.Device)
+	if err != nil || adapter == "" {
+		return model, err
+	}
+	if err := model.LoadAdapter(adapter); err != nil {
+		model.Close()
+		return nil, err
+	}
+	return model, nil
+}
+
+// files stores what was trained as an artifact tree. The base is named in it by
+// its digest: a path would be of this machine.
+func (s *Stage) files(ctx context.Context, job *pipeline.Job, model *chatglm.Model, base string, from start) (artifact.Digest, error) {
+	dir, err := os.MkdirTemp("", "glmflow-train-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	if s.config.Method == finetune.Full {
+		err = errors.Join(model.Save(dir), chatglm.CopyCompanions(dir, base))
+	} else {
+		err = model.SaveAdapter(dir, from.Base)
+	}
+	if err != nil {
+		return "", err
+	}
+	return job.Store().PutTree(ctx, os.DirFS(dir))
+}
+
+func loadJSON(ctx context.Context, state *pipeline.State, name string, v any) error {
+	r, err := state.Load(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return json.NewDecoder(r).Decode(v)
+}
