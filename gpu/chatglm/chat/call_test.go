@@ -1,7 +1,12 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -82,23 +87,28 @@ func TestParseCallErrors(t *testing.T) {
 	}
 }
 
+// values draws JSON values whose strings are made of runes, any if there are none.
+func values(depth int, runes ...rune) *rapid.Generator[any] {
+	text := rapid.String()
+	if len(runes) > 0 {
+		text = rapid.StringOfN(rapid.SampledFrom(runes), 0, 8, -1)
+	}
+	kinds := []*rapid.Generator[any]{
+		text.AsAny(), rapid.Bool().AsAny(), rapid.Just[any](nil), rapid.Float64Range(-1e20, 1e20).AsAny(),
+		rapid.SampledFrom([]float64{1e16, 1e15, 1e-4, 9e-5, 1e300, 0.1}).AsAny(), rapid.Int64().AsAny(),
+	}
+	if depth > 0 {
+		kinds = append(kinds,
+			rapid.SliceOfN(values(depth-1, runes...), 0, 3).AsAny(),
+			rapid.MapOfN(text, values(depth-1, runes...), 0, 3).AsAny())
+	}
+	return rapid.OneOf(kinds...)
+}
+
 // TestCallRoundTrip formats and parses arguments that nobody thought of.
 func TestCallRoundTrip(t *testing.T) {
-	var value func(depth int) *rapid.Generator[any]
-	value = func(depth int) *rapid.Generator[any] {
-		leaves := []*rapid.Generator[any]{
-			rapid.Map(rapid.String(), func(s string) any { return s }), rapid.Map(rapid.Bool(), func(b bool) any { return b }),
-			rapid.Map(rapid.Float64Range(-1e20, 1e20), func(f float64) any { return f }), rapid.Just[any](nil),
-		}
-		if depth > 0 {
-			leaves = append(leaves,
-				rapid.Map(rapid.SliceOfN(value(depth-1), 0, 3), func(v []any) any { return v }),
-				rapid.Map(rapid.MapOfN(rapid.String(), value(depth-1), 0, 3), func(m map[string]any) any { return m }))
-		}
-		return rapid.OneOf(leaves...)
-	}
 	rapid.Check(t, func(t *rapid.T) {
-		in, err := json.Marshal(map[string]any{"x": value(2).Draw(t, "x"), "y": value(2).Draw(t, "y")})
+		in, err := json.Marshal(map[string]any{"x": values(2).Draw(t, "x"), "y": values(2).Draw(t, "y")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,6 +124,43 @@ func TestCallRoundTrip(t *testing.T) {
 			t.Fatalf("%s came back as %s through %s", in, back, content)
 		}
 	})
+}
+
+// TestPython compares our spelling of tools and calls with Python's own. Its
+// characters are of an age that every Unicode table agrees on.
+func TestPython(t *testing.T) {
+	if err := exec.Command("python3", "-c", "import json").Run(); err != nil {
+		t.Skipf("no python3: %v", err)
+	}
+	var in []any
+	for seed := range 500 {
+		in = append(in, values(2, []rune("ab '\"\\/<&>\n\t\r\b\f\x00\x7f\u00a0\u00ad\u00e9\u2028\u3000\ufeff你👋")...).Example(seed))
+	}
+	raw, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("python3", filepath.Join("testdata", "original.py"))
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(raw), os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want [][2]string
+	var values []json.RawMessage
+	if err := errors.Join(json.Unmarshal(out, &want), json.Unmarshal(raw, &values)); err != nil {
+		t.Fatal(err)
+	}
+	for i, value := range values {
+		list, err := indentTools("[" + string(value) + "]")
+		if err != nil || list != want[i][0] {
+			t.Errorf("tools of %s:\n%s\nwant\n%s\n(%v)", value, list, want[i][0], err)
+		}
+		call, err := FormatCall(json.RawMessage(`{"x":` + string(value) + `}`))
+		if err != nil || call != want[i][1] {
+			t.Errorf("call with %s:\n%s\nwant\n%s\n(%v)", value, call, want[i][1], err)
+		}
+	}
 }
 
 func sameJSON(t interface{ Fatal(...any) }, a, b []byte) bool {

@@ -155,10 +155,10 @@ func fit(enc tokenizer.Encoder, parts []part, limit int) ([]part, error) {
 	if parts[0].role == System {
 		kept, parts = parts[:1:1], parts[1:]
 	}
-	for len(parts) > 2 && length(kept)+length(parts)-frame > limit {
-		parts = parts[1:]
-	}
 	room := limit - length(kept)
+	for n := length(parts) - frame; len(parts) > 2 && n > room; parts = parts[1:] {
+		n -= parts[0].len()
+	}
 	for _, p := range parts {
 		room -= len(p.head)
 	}

@@ -127,7 +127,7 @@ func TestIndentTools(t *testing.T) {
         "b": {},
         "n": [
             1.0,
-            1e5,
+            100000.0,
             -3
         ],
         "t": [

@@ -87,9 +87,13 @@ func writeString(b *strings.Builder, s string) {
 	b.WriteRune(quote)
 }
 
-// writeNumber keeps integers as they are. Others get the fewest digits that mean
-// the same, with an exponent only below 1e-4 and from 1e16.
+// writeNumber writes a JSON number as Python does after reading it: integers as
+// they are, others with the fewest digits that mean the same, and with an exponent
+// only below 1e-4 and from 1e16.
 func writeNumber(b *strings.Builder, s string) error {
+	if s == "-0" { // an integer has no negative zero
+		s = "0"
+	}
 	if !strings.ContainsAny(s, ".eE") {
 		b.WriteString(s)
 		return nil

@@ -11,7 +11,7 @@ import (
 // indentTools rewrites a JSON list the way ChatGLM3 saw tools in training, which
 // is Python's json.dumps(indent=4, ensure_ascii=False): four spaces, the keys in
 // their order, nothing escaped beyond what JSON demands, empty containers
-// closed at once. Numbers keep their spelling. An empty list gives "".
+// closed at once, numbers in Python's spelling. An empty list gives "".
 func indentTools(tools string) (string, error) {
 	if strings.TrimSpace(tools) == "" {
 		return "", nil
@@ -33,7 +33,9 @@ func indentTools(tools string) (string, error) {
 		if !first && len(w.open) == 0 {
 			return "", errors.New("tools: something follows the JSON list")
 		}
-		w.token(tok)
+		if err := w.token(tok); err != nil {
+			return "", fmt.Errorf("tools: %w", err)
+		}
 	}
 	if len(w.open) > 0 {
 		return "", fmt.Errorf("tools: %w", io.ErrUnexpectedEOF)
@@ -56,7 +58,7 @@ type level struct {
 	n      int // tokens in it, keys included
 }
 
-func (w *jsonWriter) token(tok json.Token) {
+func (w *jsonWriter) token(tok json.Token) error {
 	if d, ok := tok.(json.Delim); ok && (d == ']' || d == '}') {
 		top := w.open[len(w.open)-1]
 		w.open = w.open[:len(w.open)-1]
@@ -64,7 +66,7 @@ func (w *jsonWriter) token(tok json.Token) {
 			w.line()
 		}
 		w.out.WriteString(d.String())
-		return
+		return nil
 	}
 	if n := len(w.open); n > 0 {
 		top := &w.open[n-1]
@@ -86,12 +88,13 @@ func (w *jsonWriter) token(tok json.Token) {
 	case string:
 		w.string(v)
 	case json.Number:
-		w.out.WriteString(v.String())
+		return writeNumber(&w.out, v.String())
 	case bool:
 		fmt.Fprint(&w.out, v)
 	case nil:
 		w.out.WriteString("null")
 	}
+	return nil
 }
 
 func (w *jsonWriter) line() {
