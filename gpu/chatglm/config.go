@@ -102,7 +102,6 @@ func ReadConfig(dir string) (Config, error) {
 	var file struct {
 		Config
 		ModelType string `json:"model_type"`
-		Bits      int    `json:"quantization_bit"`
 		Prefix    *int   `json:"pre_seq_len"`
 	}
 	file.Config = Config{
@@ -115,8 +114,6 @@ func ReadConfig(dir string) (Config, error) {
 	switch {
 	case file.ModelType != "" && file.ModelType != "chatglm":
 		return Config{}, fmt.Errorf("%s: model_type is %q: only \"chatglm\" is supported", path, file.ModelType)
-	case file.Bits != 0:
-		return Config{}, fmt.Errorf("%s: quantization_bit is %d: only unquantised weights are supported", path, file.Bits)
 	case file.Prefix != nil && *file.Prefix != 0:
 		return Config{}, fmt.Errorf("%s: pre_seq_len is %d: models with a prefix are not supported", path, *file.Prefix)
 	}
