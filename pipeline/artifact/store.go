@@ -93,8 +93,10 @@ func (s *Store) open(ctx context.Context, location string) (err error) {
 			}
 		}
 	default:
-		s.bucket, err = blob.OpenBucket(ctx, location)
-		if err == nil && s.cache == "" {
+		if s.bucket, err = blob.OpenBucket(ctx, location); err != nil {
+			return errors.New(strings.ReplaceAll(err.Error(), location, redacted(location)))
+		}
+		if s.cache == "" {
 			var user string
 			user, err = os.UserCacheDir()
 			s.cache = filepath.Join(user, "glmflow", "checkout")
