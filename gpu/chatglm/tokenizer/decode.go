@@ -25,13 +25,12 @@ type decoder struct {
 }
 
 func (d *decoder) add(id int32) {
-	n := int32(len(d.t.pieces))
-	if names := specialNames(); id >= n && id < n+int32(len(names)) {
-		d.endRun()
-		d.out.WriteString(names[id-n])
+	switch n := int32(len(d.t.pieces)); {
+	case id < 0, int(id) >= Size(len(d.t.pieces)): // ignored labels, padding rows of the embedding
 		return
-	}
-	if id < 0 || id >= n { // padding rows of the embedding, ignored labels
+	case id >= n:
+		d.endRun()
+		d.out.WriteString(specialNames()[id-n])
 		return
 	}
 	p := d.t.pieces[id]
