@@ -6,6 +6,7 @@ import (
 
 	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/gpu/device/cpu"
+	"github.com/glmflow/glmflow/gpu/device/cuda"
 	"github.com/glmflow/glmflow/gpu/device/reference"
 )
 
@@ -13,6 +14,7 @@ import (
 //
 //	cpu        C kernels on the host
 //	reference  plain Go, slow, everywhere
+//	cuda       finds an NVIDIA device, and says that it cannot compute yet
 //	auto or "" cpu, or reference in a build without cgo
 //
 // The caller closes it.
@@ -33,7 +35,7 @@ func Open(backend string, o device.Options) (device.Device, error) {
 		}
 		return d, nil
 	case "cuda":
-		return nil, errors.New("device cuda: its operators are not written yet: use cpu")
+		return cuda.Open(o)
 	}
 	return nil, fmt.Errorf("device %q: want auto, cpu, reference or cuda", backend)
 }
