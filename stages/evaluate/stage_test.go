@@ -53,8 +53,8 @@ func TestAfterTraining(t *testing.T) {
 	if row.Rows != 6 {
 		t.Errorf("%d conversations, want the 6 that have targets", row.Rows)
 	}
-	if w.opened != 1 {
-		t.Errorf("opened %d models, want the base alone, with the adapter put on top", w.opened)
+	if n := w.opened.Load(); n != 1 {
+		t.Errorf("opened %d models, want the base alone, with the adapter put on top", n)
 	}
 	var names []string
 	for _, m := range row.Metrics {

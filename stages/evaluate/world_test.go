@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
@@ -32,7 +33,7 @@ type world struct {
 	window     artifact.Digest // "" while nothing was trained
 	uploads    map[artifact.Digest][]schemas.TokenRow
 
-	opened int // models opened so far
+	opened atomic.Int32 // models opened so far
 }
 
 // heldOutRows are the test split: half Chinese, half English, one conversation
@@ -117,7 +118,7 @@ func (w *world) Base(_ context.Context, digest string) (string, error) {
 }
 
 func (w *world) Open(_ context.Context, dir string) (*chatglm.Model, error) {
-	w.opened++
+	w.opened.Add(1)
 	return chatglm.Open(dir, openDevice(w.t))
 }
 
