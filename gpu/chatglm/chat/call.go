@@ -16,7 +16,7 @@ const (
 	callOpen   = "tool_call("
 )
 
-// maxDepth bounds the nesting of a call's arguments.
+// maxDepth bounds the nesting of tools and of a call's arguments.
 const maxDepth = 64
 
 // FormatCall writes the arguments of a tool call, a JSON object, as the content

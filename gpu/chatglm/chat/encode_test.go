@@ -107,6 +107,7 @@ func TestEncodeErrors(t *testing.T) {
 		{"tools are no list", answer, `{"a":1}`, 0, "want a JSON list"},
 		{"two lists", answer, `[1] [2]`, 0, "something follows"},
 		{"an open list", answer, `[1`, 0, "tools: "},
+		{"a deep list", answer, strings.Repeat("[", 1e5), 0, "nested more than"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -279,6 +280,16 @@ func TestText(t *testing.T) {
 		}
 		if got := enc.Decode(ids); got != want+"<|assistant|>" {
 			t.Fatalf("got %q, want %q", got, want)
+		}
+	})
+}
+
+func FuzzIndentTools(f *testing.F) {
+	f.Add(`[{"name":"track","parameters":{"a":[],"b":{}}}, 1e5, "\u2028"]`)
+	f.Fuzz(func(t *testing.T, tools string) {
+		got, err := indentTools(tools)
+		if err == nil && got != "" && !sameJSON(t, []byte(got), []byte(tools)) {
+			t.Errorf("%q became %q", tools, got)
 		}
 	})
 }

@@ -83,6 +83,9 @@ func (w *jsonWriter) token(tok json.Token) error {
 	}
 	switch v := tok.(type) {
 	case json.Delim:
+		if len(w.open) == maxDepth { // the indentation grows with the square of the depth
+			return errDepth
+		}
 		w.open = append(w.open, level{object: v == '{'})
 		w.out.WriteString(v.String())
 	case string:
