@@ -3,6 +3,7 @@ package artifact
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,32 @@ type manifest struct {
 // the manifest's digest, which names the tree: equal directories have equal
 // digests. Anything but files and directories is an error.
 func (s *Store) PutTree(ctx context.Context, dir fs.FS) (Digest, error) {
+	text, err := manifestOf(dir, func(r io.Reader) (Digest, int64, error) { return s.Put(ctx, r) })
+	if err != nil {
+		return "", fmt.Errorf("store tree: %w", err)
+	}
+	return s.PutBytes(ctx, text)
+}
+
+// OfTree returns the digest that [Store.PutTree] would give dir, and stores
+// nothing: the name of a directory that stays where it is.
+func OfTree(ctx context.Context, dir fs.FS) (Digest, error) {
+	text, err := manifestOf(dir, func(r io.Reader) (Digest, int64, error) {
+		if err := ctx.Err(); err != nil {
+			return "", 0, err
+		}
+		h := sha256.New()
+		n, err := io.Copy(h, r)
+		return digestOf(h), n, err
+	})
+	if err != nil {
+		return "", fmt.Errorf("digest of tree: %w", err)
+	}
+	return Of(text), nil
+}
+
+// manifestOf calls put with each file of dir and writes down what it returns.
+func manifestOf(dir fs.FS, put func(io.Reader) (Digest, int64, error)) ([]byte, error) {
 	var m manifest
 	err := fs.WalkDir(dir, ".", func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -45,7 +72,7 @@ func (s *Store) PutTree(ctx context.Context, dir fs.FS) (Digest, error) {
 			return err
 		}
 		defer f.Close()
-		d, n, err := s.Put(ctx, f)
+		d, n, err := put(f)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
@@ -53,14 +80,11 @@ func (s *Store) PutTree(ctx context.Context, dir fs.FS) (Digest, error) {
 		return nil
 	})
 	if err != nil {
-		return "", fmt.Errorf("store tree: %w", err)
+		return nil, err
 	}
 	slices.SortFunc(m.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	text, err := json.Marshal(m)
-	if err != nil {
-		return "", err
-	}
-	return s.PutBytes(ctx, append(text, '\n'))
+	return append(text, '\n'), err
 }
 
 // Tree lists the files of a tree, sorted by path.

@@ -16,8 +16,8 @@ const (
 	ruleParity     = "parity"
 )
 
-// encode writes a conversation as a row, or says why it cannot be one.
-func (s *Stage) encode(d schemas.Dialogue) (schemas.TokenRow, *schemas.Reject) {
+// Encode writes a conversation as a row, or says why it cannot be one.
+func (s *Stage) Encode(d schemas.Dialogue) (schemas.TokenRow, *schemas.Reject) {
 	msgs := make([]chat.Message, len(d.Turns))
 	for i, t := range d.Turns {
 		msgs[i] = chat.Message{Role: t.Role, Name: t.Name, Content: t.Content, Train: t.Train}

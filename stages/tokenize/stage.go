@@ -54,7 +54,7 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 		if err != nil {
 			return err
 		}
-		if err := b.add(s.encode(d)); err != nil {
+		if err := b.add(s.Encode(d)); err != nil {
 			return err
 		}
 	}

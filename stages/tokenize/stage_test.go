@@ -122,7 +122,7 @@ func TestTurnEnd(t *testing.T) {
 	enc := small(t)
 	c := DefaultConfig()
 	c.TurnEnd = TurnEndEOS
-	row, reject := newStage(t, c, enc).encode(dialogue("a", "x", "y", "x", "y"))
+	row, reject := newStage(t, c, enc).Encode(dialogue("a", "x", "y", "x", "y"))
 	if reject != nil {
 		t.Fatal(reject)
 	}
@@ -141,10 +141,10 @@ func (f forgetful) Encode(text string) []int32 {
 
 func TestParity(t *testing.T) {
 	s := newStage(t, DefaultConfig(), forgetful{small(t)})
-	if _, reject := s.encode(dialogue("a", "a refund", "y")); reject == nil || reject.Rule != ruleParity || !strings.Contains(reject.Reason, "refund") {
+	if _, reject := s.Encode(dialogue("a", "a refund", "y")); reject == nil || reject.Rule != ruleParity || !strings.Contains(reject.Reason, "refund") {
 		t.Errorf("reject %+v, want one that shows the loss", reject)
 	}
-	if _, reject := s.encode(dialogue("b", "x", "y")); reject != nil {
+	if _, reject := s.Encode(dialogue("b", "x", "y")); reject != nil {
 		t.Errorf("reject %+v", reject)
 	}
 }
@@ -206,7 +206,7 @@ func TestRealLogs(t *testing.T) {
 		if err := json.Unmarshal(lines.Bytes(), &record); err != nil {
 			t.Fatal(err)
 		}
-		row, reject := stage.encode(schemas.Dialogue{Turns: record.Messages})
+		row, reject := stage.Encode(schemas.Dialogue{Turns: record.Messages})
 		if reject != nil || row.Targets == 0 || row.Truncated {
 			t.Errorf("conversation %d: %d targets, truncated %v, %+v", n, row.Targets, row.Truncated, reject)
 		}
