@@ -9,7 +9,7 @@ enum {
 	DEPTH = 256,             // words of depth a tile runs through: its panels stay in the first two caches
 	TILE_ROWS = 192,         // at most, of a task: with DEPTH, what fits in the second cache
 	TILE_COLS = 256,         //
-	RIGHT_WORDS = 16 << 20,  // of the right operand packed at once
+	RIGHT_WORDS = 4 << 20,   // of the right operand packed at once: 16 MB
 	WORTH_A_TEAM = 1 << 17,  // multiplications below which one thread is faster
 	DOTS_ROWS = 8,           // at most, for which packing would cost more than the product
 	DOTS_COLS = 64,          // of a task of dots
@@ -51,7 +51,7 @@ static void compute_task(const struct gemm *g, long i0, long j0, long j1, long c
 				(g->d->bf16 ? k->tile_bf16 : k->tile)(
 					depth, g->left + i * g->depth + w * k->mr, g->right + j * g->depth + w * k->nr,
 					p->c + i * p->ldc + j0 + j, p->ldc, least(k->mr, p->m - i), least(k->nr, cols - j),
-					p->alpha, p->add || w > 0, p->bias && w == 0 ? p->bias + j0 + j : NULL);
+					p->alpha, p->add || w > 0, p->bias ? p->bias + j0 + j : NULL);
 	}
 }
 

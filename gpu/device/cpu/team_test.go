@@ -94,6 +94,25 @@ func TestFaultIsSticky(t *testing.T) {
 	}
 }
 
+// TestManyColumns has more columns than are packed at once.
+func TestManyColumns(t *testing.T) {
+	const m, i, o = 9, 520, 8200
+	want, err := reference.Open(device.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := opened(t, device.Options{Workers: 3})
+	x, w, bias, y, z := filled(t, d, m*i), filled(t, d, o*i), filled(t, d, o), filled(t, d, m*o), filled(t, d, m*o)
+	l := &device.Linear{W: w, Bias: bias, I: i, O: o}
+	d.Linear(y, x, m, l)
+	want.Linear(z, x, m, l)
+	for j := range y.Host {
+		if diff := math.Abs(float64(y.Host[j] - z.Host[j])); diff > 1e-6 {
+			t.Fatalf("y[%d] = %g, reference %g", j, y.Host[j], z.Host[j])
+		}
+	}
+}
+
 // TestBF16Rounds compares with the reference device, which rounds operands one
 // by one: to nearest, ties to even, with every instruction set.
 func TestBF16Rounds(t *testing.T) {

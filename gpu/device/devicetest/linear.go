@@ -91,8 +91,8 @@ func linearCases() []testCase {
 		{m: 17, i: 33, o: 31, bias: true, rank: 8, dropout: 0.1},
 		{m: 33, i: 64, o: 48, rank: 16},
 		{m: 211, i: 70, o: 270, bias: true, rank: 1},
-		{m: 40, i: 1030, o: 65, bias: true}, // more than one block of the sum
-		{m: 530, i: 33, o: 20, rank: 4},     // the same for the gradient of W
+		{m: 40, i: 1030, o: 65, bias: true, rank: 3, dropout: 0.2}, // more than one block of the sum
+		{m: 530, i: 33, o: 20, rank: 4},                            // the same for the gradient of W
 	} {
 		c := newLinearCase(s)
 		name := fmt.Sprintf("M=%d,I=%d,O=%d,R=%d,bias=%v,dropout=%g", s.m, s.i, s.o, s.rank, s.bias, s.dropout)
