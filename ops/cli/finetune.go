@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/glmflow/glmflow/gpu/chatglm"
+	"github.com/glmflow/glmflow/gpu/finetune"
+	"github.com/glmflow/glmflow/ops/term"
+)
+
+// finetuneFlags are the flags of finetune.
+type finetuneFlags struct {
+	model, adapter, validation, out, metrics string
+	data                                     dataFlags
+	noShuffle                                bool
+	options                                  finetune.Options
+	device                                   deviceFlags
+}
+
+func newFinetuneCommand(env Env) *cobra.Command {
+	f := finetuneFlags{options: finetune.DefaultOptions()}
+	c := &cobra.Command{
+		Use:   "finetune --model DIR --data FILE --out DIR",
+		Short: "Fine-tune a model on conversations",
+		Long: `finetune trains the model in --model on the conversations in --data and writes
+a PEFT adapter directory to --out, or with --method full a whole checkpoint.
+
+Conversations are packed into micro-batches of --batch-tokens tokens; a step is
+--accumulate of them and weighs every supervised token alike. --batch-tokens 1
+trains one conversation a micro-batch.
+
+Interrupted, it keeps a checkpoint in --out; the same command goes on from
+there and ends with the same bytes.`,
+		Example: `  glmflow finetune --model chatglm3-6b --data chats.jsonl --out adapter
+  glmflow finetune --model chatglm3-6b --data chats.jsonl --val held.jsonl --out adapter \
+      --eval-every 100 --patience 3 --metrics curve.jsonl`,
+		Args: wrong(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, env) },
+	}
+	o, flags := &f.options, c.Flags()
+	flags.StringVar(&f.model, "model", "", "directory of the model: config.json, weights, tokenizer.model")
+	f.data.add(flags)
+	flags.StringVar(&f.out, "out", "", "directory to write; created")
+	flags.StringVar(&f.validation, "val", "", "conversations to validate on, like --data; the weights that are best on them are kept")
+	flags.StringVar(&f.adapter, "adapter", "", "PEFT directory to go on training, instead of a new adapter")
+	flags.StringVar(&f.metrics, "metrics", "", `file to write {"step","loss","lr","grad_norm","tokens","seconds"} to, a line a step`)
+	flags.StringVar(&o.Method, "method", o.Method, "what to train: lora (adapters beside the weights) or full (every weight)")
+	flags.IntVar(&o.LoRA.Rank, "lora-rank", o.LoRA.Rank, "rank of the adapters")
+	flags.Float32Var(&o.LoRA.Alpha, "lora-alpha", o.LoRA.Alpha, "the adapters' output is scaled by alpha/rank")
+	flags.Float32Var(&o.LoRA.Dropout, "lora-dropout", o.LoRA.Dropout, "dropout on the adapters' input")
+	flags.StringSliceVar(&o.LoRA.Targets, "lora-targets", []string{"query_key_value"}, "layers that get an adapter: query_key_value, dense, dense_h_to_4h, dense_4h_to_h")
+	flags.Float64Var(&o.LearningRate, "lr", o.LearningRate, "peak learning rate")
+	flags.IntVar(&o.WarmupSteps, "warmup", o.WarmupSteps, "steps in which the learning rate rises to its peak")
+	flags.StringVar(&o.Decay, "decay", o.Decay, "how it falls afterwards: linear, cosine or constant")
+	flags.Float64Var(&o.WeightDecay, "weight-decay", o.WeightDecay, "decoupled weight decay")
+	flags.Float64Var(&o.Beta1, "beta1", o.Beta1, "AdamW's decay of the first moment")
+	flags.Float64Var(&o.Beta2, "beta2", o.Beta2, "AdamW's decay of the second moment")
+	flags.Float64Var(&o.Eps, "eps", o.Eps, "AdamW's epsilon")
+	flags.Float64Var(&o.ClipNorm, "clip", o.ClipNorm, "largest gradient norm; 0 does not clip")
+	flags.IntVar(&o.Epochs, "epochs", o.Epochs, "passes over the data")
+	flags.IntVar(&o.MaxSteps, "max-steps", o.MaxSteps, "optimizer steps, whatever --epochs says; 0 leaves it to --epochs")
+	flags.IntVar(&o.BatchTokens, "batch-tokens", o.BatchTokens, "tokens packed into a micro-batch")
+	flags.IntVar(&o.Accumulate, "accumulate", o.Accumulate, "micro-batches a step")
+	flags.Uint64Var(&o.Seed, "seed", o.Seed, "of order, dropout and new adapters")
+	flags.BoolVar(&f.noShuffle, "no-shuffle", false, "keep the file's order")
+	flags.IntVar(&o.EvalEvery, "eval-every", o.EvalEvery, "steps between validations; 0 validates before and after only")
+	flags.IntVar(&o.Patience, "patience", o.Patience, "validations without improvement before stopping early; 0 never does")
+	flags.IntVar(&o.SaveEvery, "save-every", o.SaveEvery, "steps between checkpoints; 0 saves when interrupted only")
+	f.device.add(flags)
+	require(c, "model", "data", "out")
+	return c
+}
+
+func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
+	f.options.Shuffle = !f.noShuffle
+	if err := f.options.Validate(); err != nil {
+		return usageError{err}
+	}
+	if err := f.checkAdapter(c.Flags()); err != nil {
+		return err
+	}
+	train, err := f.data.rows(c.Context(), c.ErrOrStderr(), f.model)
+	if err != nil {
+		return err
+	}
+	var val []row
+	if f.validation != "" {
+		held := f.data
+		held.path = f.validation
+		if val, err = held.rows(c.Context(), c.ErrOrStderr(), f.model); err != nil {
+			return err
+		}
+	}
+	model, done, err := f.device.load(f.model, f.adapter)
+	if err != nil {
+		return err
+	}
+	defer done()
+	metrics := openMetrics(f.metrics, env)
+	defer func() { err = errors.Join(err, metrics.close()) }()
+	bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
+	checkpoints := finetune.Dir(filepath.Join(f.out, "checkpoint"))
+	result, err := finetune.Run(c.Context(), model, examples(train), examples(val), f.options, finetune.Hooks{
+		State: checkpoints,
+		Base:  f.model,
+		OnStep: func(i finetune.StepInfo) {
+			metrics.step(i)
+			bar.Show("train", int64(i.Step), int64(i.Total), stepLine(i))
+		},
+	})
+	bar.Clear()
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w after step %d of %d; the same command goes on from there", err, result.Steps, result.Planned)
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.save(model); err != nil {
+		return err
+	}
+	if err := checkpoints.Remove(); err != nil {
+		return err
+	}
+	bar.Done("train", summary(result))
+	fmt.Fprintln(c.OutOrStdout(), f.out)
+	return nil
+}
+
+// checkAdapter finds flags that make no sense together with --adapter.
+func (f *finetuneFlags) checkAdapter(flags *pflag.FlagSet) error {
+	if f.adapter == "" {
+		return nil
+	}
+	if f.options.Method != finetune.LoRA {
+		return usagef("--adapter goes with --method lora")
+	}
+	for _, name := range []string{"lora-rank", "lora-alpha", "lora-targets"} {
+		if flags.Changed(name) {
+			return usagef("--%s is for new adapters: that of --adapter stays as it is", name)
+		}
+	}
+	return nil
+}
+
+// save writes what was trained.
+func (f *finetuneFlags) save(model *chatglm.Model) error {
+	if err := os.MkdirAll(f.out, 0o755); err != nil {
+		return err
+	}
+	if f.options.Method == finetune.Full {
+		return errors.Join(model.Save(f.out), chatglm.CopyCompanions(f.out, f.model))
+	}
+	return model.SaveAdapter(f.out, f.model)
+}
+
+// stepLine is a step in a few words.
+func stepLine(i finetune.StepInfo) string {
+	if i.Skipped {
+		return "skipped: not finite"
+	}
+	line := fmt.Sprintf("loss %.4f", i.Loss)
+	if i.ValLoss != nil {
+		line += fmt.Sprintf(" val %.4f", *i.ValLoss)
+	}
+	return line
+}
+
+// summary is a training in a line.
+func summary(r finetune.Result) string {
+	line := fmt.Sprintf("%d steps, %d tokens", r.Steps, r.Tokens)
+	if r.BestLoss != nil && r.StartLoss != nil {
+		line += fmt.Sprintf(", validation %.4f → %.4f at step %d", *r.StartLoss, *r.BestLoss, r.BestStep)
+	} else if n := len(r.Curve); n > 0 {
+		line += fmt.Sprintf(", loss %.4f → %.4f", r.Curve[0].Loss, r.Curve[n-1].Loss)
+	}
+	for _, note := range []struct {
+		n    int
+		what string
+	}{{r.Resumed, "resumed at step %d"}, {r.Skipped, "%d skipped steps"}, {r.Cut, "%d conversations cut"}, {r.Dropped, "%d conversations without a target"}} {
+		if note.n > 0 {
+			line += ", " + fmt.Sprintf(note.what, note.n)
+		}
+	}
+	if r.Stopped {
+		line += ", stopped early"
+	}
+	return line
+}

@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glmflow/glmflow/gpu"
+	"github.com/glmflow/glmflow/gpu/chatglm"
+	"github.com/glmflow/glmflow/gpu/chatglm/tokenizer"
+	"github.com/glmflow/glmflow/gpu/device"
+)
+
+func newModelInitCommand() *cobra.Command {
+	var shape, vocabulary, out string
+	var seed uint64
+	c := &cobra.Command{
+		Use:   "init --shape SHAPE --out DIR",
+		Short: "Make a model with random weights",
+		Long: `init writes a ChatGLM3-shaped model with random weights to a directory, in the
+layout of Hugging Face: config.json and model.safetensors. With --tokenizer it
+gets that vocabulary and as many embeddings as it needs; without, the model
+takes token rows only.
+
+The same seed gives the same bytes.`,
+		Example: `  glmflow model init --shape tiny --tokenizer tokenizer.model --out tiny`,
+		Args:    wrong(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, ok := chatglm.Shape(shape)
+			if !ok {
+				return usagef("--shape %s: want %s", shape, strings.Join(chatglm.Shapes(), ", "))
+			}
+			if vocabulary != "" {
+				enc, err := tokenizer.Load(vocabulary)
+				if err != nil {
+					return err
+				}
+				config.PaddedVocabSize = (tokenizer.Size(enc.Pieces()) + 63) / 64 * 64
+			}
+			dev, err := gpu.Open("auto", device.Options{})
+			if err != nil {
+				return err
+			}
+			defer dev.Close()
+			model, err := chatglm.New(config, dev, seed)
+			if err != nil {
+				return err
+			}
+			defer model.Close()
+			if err := os.MkdirAll(out, 0o755); err != nil {
+				return err
+			}
+			if err := model.Save(out); err != nil {
+				return err
+			}
+			if vocabulary != "" {
+				if err := copyVocabulary(vocabulary, out); err != nil {
+					return err
+				}
+			}
+			fmt.Fprintln(c.OutOrStdout(), out)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&shape, "shape", "tiny", "shape of the model: "+strings.Join(chatglm.Shapes(), ", "))
+	c.Flags().StringVar(&vocabulary, "tokenizer", "", "tokenizer.model, or a directory with one, to take along")
+	c.Flags().StringVar(&out, "out", "", "directory to write; created")
+	c.Flags().Uint64Var(&seed, "seed", 42, "of the random weights")
+	require(c, "out")
+	return c
+}
+
+// copyVocabulary copies a tokenizer.model, or that of a directory, to dir.
+func copyVocabulary(from, dir string) error {
+	if info, err := os.Stat(from); err == nil && info.IsDir() {
+		from = filepath.Join(from, "tokenizer.model")
+	}
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "tokenizer.model"), b, 0o644)
+}

@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glmflow/glmflow/gpu/chatglm"
+	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
+	"github.com/glmflow/glmflow/ops/term"
+)
+
+// scoreFlags are the flags of score.
+type scoreFlags struct {
+	model, adapter, dump string
+	data                 dataFlags
+	batchTokens          int
+	device               deviceFlags
+}
+
+func newScoreCommand(env Env) *cobra.Command {
+	var f scoreFlags
+	c := &cobra.Command{
+		Use:   "score --model DIR --data FILE",
+		Short: "Measure how likely a model finds conversations",
+		Long: `score measures the loss of the model on each conversation in --data and writes
+one JSON line each: {"id","tokens","targets","nll"}: how many tokens it has, how
+many of them are targets, and the sum of their negative log-likelihoods in nats.
+
+With --dump it also writes the logits: a safetensors file with one fp32 tensor
+logits/<id> of shape [tokens, vocabulary] for each conversation.`,
+		Example: `  glmflow score --model chatglm3-6b --data held.jsonl
+  glmflow score --model tiny --data rows.jsonl --dump logits.safetensors --device reference`,
+		Args: wrong(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, env) },
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.model, "model", "", "directory of the model: config.json, weights, tokenizer.model")
+	flags.StringVar(&f.adapter, "adapter", "", "PEFT directory to put on top of the model")
+	f.data.add(flags)
+	flags.StringVar(&f.dump, "dump", "", "safetensors file to write the logits to")
+	flags.IntVar(&f.batchTokens, "batch-tokens", 2048, "tokens computed at once; a longer conversation goes alone")
+	f.device.add(flags)
+	require(c, "model", "data")
+	return c
+}
+
+func (f *scoreFlags) run(c *cobra.Command, env Env) error {
+	if f.batchTokens < 1 {
+		return usagef("--batch-tokens %d: want 1 or more", f.batchTokens)
+	}
+	rows, err := f.data.rows(c.Context(), c.ErrOrStderr(), f.model)
+	if err != nil {
+		return err
+	}
+	model, done, err := f.device.load(f.model, f.adapter)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := fits(rows, model.Config().PaddedVocabSize); err != nil {
+		return err
+	}
+	bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
+	defer bar.Clear()
+	out := lines(c.OutOrStdout())
+	for start := 0; start < len(rows); {
+		next := rows[start : start+take(rows[start:], f.batchTokens)]
+		nll, targets, err := model.Loss(packRows(next))
+		if err != nil {
+			return err
+		}
+		bar.Clear()
+		for i, r := range next {
+			if err := out.Encode(struct {
+				ID      json.RawMessage `json:"id"`
+				Tokens  int             `json:"tokens"`
+				Targets int             `json:"targets"`
+				NLL     float64         `json:"nll"`
+			}{r.id, len(r.ids), targets[i], nll[i]}); err != nil {
+				return err
+			}
+		}
+		start += len(next)
+		bar.Show("score", int64(start), int64(len(rows)), "")
+		if err := c.Context().Err(); err != nil {
+			return err
+		}
+	}
+	if f.dump == "" {
+		return nil
+	}
+	return safetensors.Create(f.dump, logits(c.Context(), model, rows, func(done int) {
+		bar.Show("dump", int64(done), int64(len(rows)), "")
+	}), nil)
+}
+
+// take is how many of rows are computed at once: at least one, and as many as
+// have limit tokens together.
+func take(rows []row, limit int) int {
+	n, tokens := 1, len(rows[0].ids)
+	for n < len(rows) && tokens+len(rows[n].ids) <= limit {
+		tokens += len(rows[n].ids)
+		n++
+	}
+	return n
+}
+
+func packRows(rows []row) chatglm.Batch {
+	seqs := make([]chatglm.Sequence, len(rows))
+	for i, r := range rows {
+		seqs[i] = chatglm.Sequence{IDs: r.ids, Labels: r.labels}
+	}
+	return chatglm.Pack(seqs)
+}
+
+// logits are the tensors of --dump, each computed when it is written.
+func logits(ctx context.Context, model *chatglm.Model, rows []row, progress func(done int)) []safetensors.Output {
+	out := make([]safetensors.Output, len(rows))
+	for i, r := range rows {
+		out[i] = safetensors.Output{
+			Name:  "logits/" + r.name(),
+			Shape: []int{len(r.ids), model.Config().PaddedVocabSize},
+			Read: func(dst []float32) error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				values, err := model.Logits(packRows(rows[i : i+1]))
+				copy(dst, values)
+				progress(i + 1)
+				return err
+			},
+		}
+	}
+	return out
+}
+
+// fits finds the first row that has ids the model does not know.
+func fits(rows []row, vocabulary int) error {
+	for _, r := range rows {
+		for _, id := range slices.Concat(r.ids, r.labels, r.prompt) {
+			if int(id) >= vocabulary {
+				return fmt.Errorf("conversation %s: id %d: the model has ids 0 to %d; was the data encoded for another vocabulary?", r.name(), id, vocabulary-1)
+			}
+		}
+	}
+	return nil
+}
