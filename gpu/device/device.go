@@ -62,7 +62,8 @@ type Device interface {
 	LinearBackward(dx, dy, x Mem, m int, l *Linear, g *LinearGrad)
 
 	// Rotary rotates the first P dimensions of every query and key head of the
-	// fused rows qkv[M,(A+2G)·D] in place, adjacent pairs, angle pos·base^(−2i/P).
+	// fused rows qkv[M,(A+2G)·D] in place, adjacent pairs, by the angle
+	// pos·base^(−2i/P), rounded as Heads.Frequencies says.
 	// inverse rotates back: that is its own backward.
 	Rotary(qkv Mem, pos []int32, s Heads, inverse bool)
 
@@ -162,8 +163,9 @@ type LoRA struct {
 	R     int
 	Scale float32
 	// Dropout is the probability that an input of the branch is zeroed, 0 when
-	// not training. Element (m,i) is kept iff Uniform(Seed, m·I+i) ≥ Dropout,
-	// so that forward and backward agree without storing a mask.
+	// not training. Element (m,i) is kept, and divided by 1−Dropout, iff
+	// Uniform(Seed, m·I+i) ≥ Dropout, so that forward and backward agree without
+	// storing a mask.
 	Dropout float32
 	Seed    uint64
 }

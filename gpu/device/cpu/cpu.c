@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 cpu *cpu_open(int workers, const char *isa, int bf16) {
 	cpu *d = calloc(1, sizeof *d);
@@ -19,6 +20,14 @@ void cpu_close(cpu *d) {
 	team_free(d->team);
 	for (int i = 0; i < SCRATCHES; i++) cpu_free(d->scratch[i].start, d->scratch[i].bytes);
 	free(d);
+}
+
+int64_t cpu_memory(void) {
+#ifdef _SC_PHYS_PAGES
+	return (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+#else
+	return 0;
+#endif
 }
 
 void *cpu_alloc(size_t bytes) {

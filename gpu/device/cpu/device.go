@@ -78,6 +78,7 @@ func open(o device.Options, isa string) (*Device, error) {
 			Backend:   "cpu",
 			Precision: o.Precision,
 			Workers:   o.Workers,
+			Memory:    int64(C.cpu_memory()),
 			Features:  []string{isa},
 		},
 		rotary: map[rotaryKey]device.Mem{},

@@ -25,6 +25,8 @@ typedef struct cpu {
 // when the threads cannot be started or the processor lacks those kernels.
 cpu *cpu_open(int workers, const char *isa, int bf16);
 void cpu_close(cpu *d);
+// cpu_memory is what the machine has in all, 0 if it does not say.
+int64_t cpu_memory(void);
 // cpu_alloc maps zeroed memory, NULL when there is none left.
 void *cpu_alloc(size_t bytes);
 void cpu_free(void *start, size_t bytes);

@@ -77,15 +77,40 @@ func (d *Device) LinearBackward(dx, dy, x device.Mem, m int, l *device.Linear, g
 func (d *Device) product(c, a, b []float32, m, n, k int, scale float32, add bool) {
 	a, b = d.operands(a), d.operands(b)
 	d.each(m, func(i int) {
-		row := a[i*k : (i+1)*k]
-		for j := range n {
-			v := float64(scale) * dot(row, b[j*k:(j+1)*k])
+		row := widen(make([]float64, k), a[i*k:(i+1)*k])
+		sums := make([]float64, n)
+		rowProduct(sums, row, b)
+		for j, sum := range sums {
+			v := float64(scale) * sum
 			if add {
 				v += float64(c[i*n+j])
 			}
 			c[i*n+j] = float32(v)
 		}
 	})
+}
+
+// rowProduct is sums[N] = b[N,K]·row[K]. Four columns at a time hide the latency
+// of the additions.
+func rowProduct(sums, row []float64, b []float32) {
+	k, j := len(row), 0
+	for ; j+4 <= len(sums); j += 4 {
+		b0, b1, b2, b3 := b[j*k:][:k], b[(j+1)*k:][:k], b[(j+2)*k:][:k], b[(j+3)*k:][:k]
+		var s0, s1, s2, s3 float64
+		for i, v := range row {
+			s0 += v * float64(b0[i])
+			s1 += v * float64(b1[i])
+			s2 += v * float64(b2[i])
+			s3 += v * float64(b3[i])
+		}
+		sums[j], sums[j+1], sums[j+2], sums[j+3] = s0, s1, s2, s3
+	}
+	for ; j < len(sums); j++ {
+		sums[j] = 0
+		for i, v := range row {
+			sums[j] += v * float64(b[j*k+i])
+		}
+	}
 }
 
 // dot is Σ a·b in float64. Four sums hide the latency of the additions.

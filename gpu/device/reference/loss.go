@@ -40,9 +40,10 @@ func (d *Device) CrossEntropy(nll, dx, dw, x, w device.Mem, targets []int32, m, 
 	if !dw.Empty() {
 		want("CrossEntropy", "dw", dw.N, v*h)
 	}
+	const part = 256
 	table := d.operands(w.Host)
 	grad := make([]float32, v)
-	p := make([]float64, v)
+	p, wideRow := make([]float64, v), make([]float64, h)
 	for i, t := range targets {
 		nll.Host[i] = 0
 		if t < 0 {
@@ -52,7 +53,11 @@ func (d *Device) CrossEntropy(nll, dx, dw, x, w device.Mem, targets []int32, m, 
 			panic(fmt.Sprintf("reference: CrossEntropy: target %d of row %d is outside a vocabulary of %d", t, i, v))
 		}
 		row := d.operands(x.Host[i*h : (i+1)*h])
-		d.each(v, func(j int) { p[j] = dot(row, table[j*h:(j+1)*h]) })
+		widen(wideRow, row)
+		d.each((v+part-1)/part, func(j int) { // by parts of the vocabulary
+			lo, hi := j*part, min((j+1)*part, v)
+			rowProduct(p[lo:hi], wideRow, table[lo*h:hi*h])
+		})
 		logit := p[t]
 		nll.Host[i] = float32(softmax(p) - logit)
 		if dx.Empty() && dw.Empty() {
