@@ -68,9 +68,9 @@ type Device interface {
 	Rotary(qkv Mem, pos []int32, s Heads, inverse bool)
 
 	// Attention: o[M,A·D] = softmax(q·kᵀ/√D)·v, causal inside each sequence and
-	// never across. starts has one entry more than there are sequences;
-	// sequence i is rows starts[i] ≤ m < starts[i+1]. lse[M,A] keeps the log of
-	// the softmax denominators for the backward pass.
+	// never across. starts has one entry more than there are sequences, from 0
+	// to M; sequence i is rows starts[i] ≤ m < starts[i+1]. lse[M,A] keeps the
+	// log of the softmax denominators for the backward pass.
 	Attention(o, lse, qkv Mem, starts []int32, s Heads)
 	// AttentionBackward: dqkv[M,(A+2G)·D] from do[M,A·D].
 	AttentionBackward(dqkv, do, o, lse, qkv Mem, starts []int32, s Heads)

@@ -37,7 +37,7 @@ func filled(tb testing.TB, d *Device, n int) device.Mem {
 // (NN) and dW (TN).
 func BenchmarkLinear(b *testing.B) {
 	for _, precision := range []string{"fp32", "bf16"} {
-		for _, s := range [][3]int{{512, 512, 512}, {2048, 1024, 1024}, {2048, 384, 2048}, {2048, 2048, 384}, {1, 2048, 2048}, {8, 2048, 2048}} {
+		for _, s := range [][3]int{{512, 512, 512}, {2048, 1024, 1024}, {2048, 384, 2048}, {2048, 2048, 384}, {1, 2048, 2048}, {16, 2048, 2048}} {
 			m, i, o := s[0], s[1], s[2]
 			d := opened(b, device.Options{Precision: precision})
 			x, y := filled(b, d, m*i), filled(b, d, m*o)

@@ -15,14 +15,14 @@
 //
 // # Guarantees
 //
-// Work is cut into tasks by the shapes of the operands, never by the number of
-// workers, and a sum is always taken in one order; so any number of workers
-// gives the same bits. Instruction sets differ from each other in their last
-// bits; Info.Kind tells them apart.
+// No sum is ever split between workers: its parts and their order follow from
+// the shapes of the operands. So any number of workers gives the same bits.
+// Instruction sets differ from each other in their last bits; Info.Kind tells
+// them apart.
 //
 // With precision bf16 the operands of Linear and CrossEntropy are rounded to
 // bfloat16 while they are packed, and sums stay float32. Attention is float32
-// always, and so are products of up to eight rows: those wait for memory.
+// always, and so are products of up to sixteen rows: those wait for memory.
 //
 // Building needs a C compiler; without cgo [Open] says so, and gpu.Open falls
 // back to the reference device.

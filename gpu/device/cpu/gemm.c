@@ -11,7 +11,7 @@ enum {
 	TILE_COLS = 256,         //
 	RIGHT_WORDS = 4 << 20,   // of the right operand packed at once: 16 MB
 	WORTH_A_TEAM = 1 << 17,  // multiplications below which one thread is faster
-	DOTS_ROWS = 8,           // at most, for which packing would cost more than the product
+	DOTS_ROWS = 16,          // at most, for which packing would cost more than the product
 	DOTS_COLS = 64,          // of a task of dots
 };
 
