@@ -32,13 +32,12 @@ func (c candidate) card() ([]byte, error) {
 	err = t.Execute(&out, struct {
 		schemas.ScoreRow
 		Version   int64
-		Verdict   string
 		Window    *window.Manifest
 		Total     int64
 		Lineage   string
 		FirstLoss float64
 		CurveFile string
-	}{c.ScoreRow, c.version, verdict(c.ScoreRow), c.window, c.rows(), LineageFile, c.firstLoss(), CurveFile})
+	}{c.ScoreRow, c.version, c.window, c.rows(), LineageFile, c.firstLoss(), CurveFile})
 	return out.Bytes(), err
 }
 
