@@ -155,27 +155,53 @@ func TestCutterDropsAndSplits(t *testing.T) {
 	}
 }
 
-// TestCutterIgnoresShards is the metamorphic property that the whole flow rests
-// on: how rows were cut into datasets, in which order they came and how often,
-// changes no byte of the window.
-func TestCutterIgnoresShards(t *testing.T) {
-	store := pipelinetest.Store(t)
+// copies is a corpus of conversations with copies of all sorts.
+func copies() []schemas.TokenRow {
 	var rows []schemas.TokenRow
 	for i := range 40 {
 		rows = append(rows, conversation(i, 0), conversation(i, i%3))
 	}
-	whole, _, _ := cut(t, store, DefaultConfig(), Fresh{Sources: []Source{source(t, store, "whole", rows)}})
-	rapid.Check(t, func(rt *rapid.T) {
-		order := rapid.Permutation(rows).Draw(rt, "order")
+	return rows
+}
+
+// TestCutterIgnoresShards is the metamorphic property that the whole flow rests
+// on: how rows were cut into datasets, in which order they came and how often,
+// changes no byte of the window.
+func TestCutterIgnoresShards(t *testing.T) {
+	store, rows := pipelinetest.Store(t), copies()
+	windows := map[string]bool{}
+	for _, size := range []int{1, 7, len(rows)} {
 		var sources []Source
-		for len(order) > 0 {
-			n := rapid.IntRange(1, len(order)).Draw(rt, "rows")
-			sources = append(sources, source(t, store, fmt.Sprint(len(sources)), order[:n]))
-			order = order[n:]
+		for shard := range slices.Chunk(rows, size) {
+			sources = append(sources, source(t, store, fmt.Sprint(len(sources)), shard))
 		}
 		due, _, _ := cut(t, store, DefaultConfig(), Fresh{Sources: sources})
-		if due == nil || due.Window != whole.Window {
-			rt.Fatalf("window %+v, want %s", due, whole.Window)
+		windows[due.Window] = true
+		slices.Reverse(rows)
+	}
+	if len(windows) != 1 {
+		t.Errorf("three ways to cut the same rows give the windows %v", windows)
+	}
+}
+
+// TestSiftIgnoresOrder is the same for any order, and cheap enough to try many.
+func TestSiftIgnoresOrder(t *testing.T) {
+	var all []candidate
+	for _, row := range copies() {
+		all = append(all, candidate{TokenRow: row})
+	}
+	dealt := func(rows []candidate) (map[Split][]schemas.TokenRow, []schemas.Reject) {
+		kept, dropped := sift(slices.Clone(rows), "", new(memory))
+		return deal(kept, "k", 0.1, 0.1, 2), dropped
+	}
+	splits, dropped := dealt(all)
+	rapid.Check(t, func(t *rapid.T) {
+		gotSplits, gotDropped := dealt(rapid.Permutation(all).Draw(t, "order"))
+		if diff := cmp.Diff(splits, gotSplits); diff != "" {
+			t.Fatalf("splits (-sorted +shuffled):\n%s", diff)
+		}
+		if diff := cmp.Diff(dropped, gotDropped); diff != "" {
+			t.Fatalf("dropped (-sorted +shuffled):\n%s", diff)
 		}
 	})
 }
