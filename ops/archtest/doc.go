@@ -1,0 +1,4 @@
+// Package archtest holds the tests that keep the tree honest: who may import
+// whom and why (imports_test.go), and what every package and stage must look
+// like (shape_test.go). It has no code of its own.
+package archtest
