@@ -1,0 +1,49 @@
+package demo
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/glmflow/glmflow/ops/lang"
+	"github.com/glmflow/glmflow/ops/term"
+	"github.com/glmflow/glmflow/pipeline"
+)
+
+// A display shows the stages at work on one line.
+type display struct {
+	mu       sync.Mutex
+	progress *term.Progress
+	p        lang.Printer
+}
+
+// observer hears of the jobs. The stages before the window are too quick for a
+// line each; they share the one that flow ends.
+func (d *display) observer() pipeline.Observer {
+	slow := map[string]bool{"train": true, "evaluate": true, "publish": true}
+	return pipeline.Observer{
+		JobProgress: func(job pipeline.JobInfo, p pipeline.Progress) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			detail := p.Message
+			if loss, ok := p.Values["loss"]; ok {
+				detail = fmt.Sprintf("loss %.3f", loss)
+			}
+			d.progress.Show(d.p.Sprintf(job.Stage), p.Done, p.Total, detail)
+		},
+		JobFinished: func(job pipeline.JobInfo, o pipeline.Outcome) {
+			if o.Err != nil || !slow[job.Stage] {
+				return
+			}
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.progress.Done(d.p.Sprintf(job.Stage), "")
+		},
+	}
+}
+
+// say names what begins.
+func (d *display) say(stage string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.progress.Show(d.p.Sprintf(stage), 0, 0, "")
+}
