@@ -1,5 +1,7 @@
 package finetune
 
+import "time"
+
 // A Point is one step of the loss curve.
 type Point struct {
 	Step     int      `json:"step"`               // counted from 1
@@ -13,9 +15,10 @@ type Point struct {
 // StepInfo is what [Hooks.OnStep] hears.
 type StepInfo struct {
 	Point
-	Total   int  // steps planned
-	Epoch   int  // counted from 0
-	Skipped bool // the loss or the gradient was not finite, and nothing was updated
+	Total   int           // steps planned
+	Epoch   int           // counted from 0
+	Took    time.Duration // without validation and saving; 0 without [Hooks.Now]
+	Skipped bool          // the loss or the gradient was not finite, and nothing was updated
 }
 
 // A Result says how training went. The trained weights are in the model.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"time"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/device"
@@ -21,11 +22,29 @@ var ErrDiverged = errors.New("training diverged")
 
 // Hooks connect a run with the world. The zero Hooks are valid.
 type Hooks struct {
-	OnStep func(StepInfo) // hears of each step, after its validation; nil hears nothing
-	Alive  func()         // is called after every micro-batch, also while validating; nil is not called
-	State  Checkpoints    // where checkpoints are kept; nil keeps none
-	Base   string         // identity of the base model: a checkpoint made on another one is not used
-	Log    *slog.Logger   // nil logs nothing
+	OnStep func(StepInfo)   // hears of each step, after its validation; nil hears nothing
+	Alive  func()           // is called after every micro-batch, also while validating; nil is not called
+	State  Checkpoints      // where checkpoints are kept; nil keeps none
+	Now    func() time.Time // measures [StepInfo.Took]; nil measures nothing
+	Base   string           // identity of the base model: a checkpoint made on another one is not used
+	Log    *slog.Logger     // nil logs nothing
+}
+
+// complete puts hooks that do nothing where there are none.
+func (h Hooks) complete() Hooks {
+	if h.OnStep == nil {
+		h.OnStep = func(StepInfo) {}
+	}
+	if h.Alive == nil {
+		h.Alive = func() {}
+	}
+	if h.Now == nil {
+		h.Now = func() time.Time { return time.Time{} }
+	}
+	if h.Log == nil {
+		h.Log = slog.New(slog.DiscardHandler)
+	}
+	return h
 }
 
 // Run trains model on train and leaves it with the weights that were best on
@@ -85,16 +104,8 @@ type run struct {
 }
 
 func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*run, error) {
+	h = h.complete()
 	r := &run{model: model, dev: model.Device(), options: o, hooks: h, log: h.Log}
-	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
-	}
-	if r.hooks.Alive == nil {
-		r.hooks.Alive = func() {}
-	}
-	if r.hooks.OnStep == nil {
-		r.hooks.OnStep = func(StepInfo) {}
-	}
 	vocabulary := model.Config().PaddedVocabSize
 	if err := errors.Join(check("training", train, vocabulary), check("validation", val, vocabulary)); err != nil {
 		return nil, err
@@ -147,7 +158,7 @@ func (r *run) close() { r.adam.Close() }
 // loop takes the steps that are left.
 func (r *run) loop(ctx context.Context) error {
 	if r.validationDue() { // before the first step, or left over from a run that was cancelled right there
-		if err := r.validate(ctx); err != nil {
+		if err := r.finish(ctx, r.leftOver()); err != nil {
 			return err
 		}
 	}
@@ -156,26 +167,48 @@ func (r *run) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if r.validationDue() {
-			if err := r.validate(ctx); err != nil {
-				return err
-			}
-			if !info.Skipped {
-				info.Point = r.state.Curve[len(r.state.Curve)-1]
-			}
-		}
-		r.hooks.OnStep(info)
-		if r.options.SaveEvery > 0 && r.state.Steps%r.options.SaveEvery == 0 {
-			if err := r.save(ctx); err != nil {
-				return err
-			}
+		if err := r.finish(ctx, info); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// finish does what follows a step: validation, telling of it, a checkpoint.
+func (r *run) finish(ctx context.Context, info StepInfo) error {
+	if r.validationDue() {
+		if err := r.validate(ctx); err != nil {
+			return err
+		}
+	}
+	if info.Step == 0 {
+		return nil
+	}
+	if n := len(r.state.Curve); !info.Skipped {
+		info.Point = r.state.Curve[n-1]
+	}
+	r.hooks.OnStep(info)
+	if r.options.SaveEvery > 0 && r.state.Steps%r.options.SaveEvery == 0 {
+		return r.save(ctx)
+	}
+	return nil
+}
+
+// leftOver is the step that an earlier run took without finishing it; step 0 is
+// the beginning.
+func (r *run) leftOver() StepInfo {
+	i := StepInfo{Total: r.plan.total, Point: Point{Step: r.state.Steps, Loss: math.NaN(), GradNorm: math.NaN()}}
+	if i.Step > 0 {
+		_, i.Epoch = r.plan.at(i.Step - 1)
+	}
+	n := len(r.state.Curve)
+	i.Skipped = n == 0 || r.state.Curve[n-1].Step != i.Step
+	return i
+}
+
 // step takes one optimizer step. Cancelled half-way it leaves no trace.
 func (r *run) step(ctx context.Context) (StepInfo, error) {
+	began := r.hooks.Now()
 	s, epoch := r.plan.at(r.state.Steps)
 	targets := 0
 	for _, b := range s {
@@ -223,6 +256,7 @@ func (r *run) step(ctx context.Context) (StepInfo, error) {
 	r.state.SkippedInARow = 0
 	r.adam.Step(float32(info.LR), optim.ClipScale(info.GradNorm, r.options.ClipNorm))
 	r.state.Curve = append(r.state.Curve, info.Point)
+	info.Took = r.hooks.Now().Sub(began)
 	return info, nil
 }
 

@@ -103,12 +103,13 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 		return err
 	}
 	defer done()
-	metrics := openMetrics(f.metrics, env)
+	metrics := &metricsFile{path: f.metrics}
 	defer func() { err = errors.Join(err, metrics.close()) }()
 	bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
 	checkpoints := finetune.Dir(filepath.Join(f.out, "checkpoint"))
 	result, err := finetune.Run(c.Context(), model, examples(train), examples(val), f.options, finetune.Hooks{
 		State: checkpoints,
+		Now:   env.Now,
 		Base:  f.model,
 		OnStep: func(i finetune.StepInfo) {
 			metrics.step(i)

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"time"
 
 	"github.com/glmflow/glmflow/gpu/finetune"
 )
@@ -17,8 +16,6 @@ import (
 // where its first step says, whatever an interrupted one had written beyond.
 type metricsFile struct {
 	path string
-	now  func() time.Time
-	last time.Time
 	file *os.File
 	err  error // the first; writing stops there
 }
@@ -31,21 +28,11 @@ type metricsLine struct {
 	LR       float64  `json:"lr"`
 	GradNorm *float64 `json:"grad_norm"`
 	Tokens   int64    `json:"tokens"`  // in the step
-	Seconds  float64  `json:"seconds"` // since the step before
-}
-
-func openMetrics(path string, env Env) *metricsFile {
-	return &metricsFile{path: path, now: env.Now, last: env.Now()}
+	Seconds  float64  `json:"seconds"` // it took, without validation
 }
 
 // step writes a line.
 func (m *metricsFile) step(i finetune.StepInfo) {
-	at := m.now()
-	line := metricsLine{
-		Step: i.Step, Loss: number(i.Loss), ValLoss: i.ValLoss, LR: i.LR, GradNorm: number(i.GradNorm),
-		Tokens: i.Tokens, Seconds: at.Sub(m.last).Seconds(),
-	}
-	m.last = at
 	if m.path == "" || m.err != nil {
 		return
 	}
@@ -54,7 +41,10 @@ func (m *metricsFile) step(i finetune.StepInfo) {
 			return
 		}
 	}
-	m.err = json.NewEncoder(m.file).Encode(line)
+	m.err = json.NewEncoder(m.file).Encode(metricsLine{
+		Step: i.Step, Loss: number(i.Loss), ValLoss: i.ValLoss, LR: i.LR, GradNorm: number(i.GradNorm),
+		Tokens: i.Tokens, Seconds: i.Took.Seconds(),
+	})
 }
 
 // close returns the first error there was.

@@ -1,22 +1,18 @@
 package train
 
 import (
-	"time"
-
 	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/pipeline"
 )
 
-// progress tells the pipeline how a training goes. Rates are measured by the
-// job's clock and go nowhere else.
+// progress tells the pipeline how a training goes.
 type progress struct {
 	job  *pipeline.Job
 	last pipeline.Progress
-	at   time.Time // of the last step
 }
 
 func newProgress(job *pipeline.Job) *progress {
-	return &progress{job: job, at: job.Now(), last: pipeline.Progress{Unit: "steps"}}
+	return &progress{job: job, last: pipeline.Progress{Unit: "steps"}}
 }
 
 // step reports a finished step.
@@ -28,11 +24,9 @@ func (p *progress) step(i finetune.StepInfo) {
 	if i.ValLoss != nil {
 		values["val_loss"] = *i.ValLoss
 	}
-	now := p.job.Now()
-	if d := now.Sub(p.at).Seconds(); d > 0 {
-		values["tokens_per_second"] = float64(i.Tokens) / d
+	if i.Took > 0 {
+		values["tokens_per_second"] = float64(i.Tokens) / i.Took.Seconds()
 	}
-	p.at = now
 	p.last = pipeline.Progress{Done: int64(i.Step), Total: int64(i.Total), Unit: "steps", Values: values}
 	p.job.Report(p.last)
 }

@@ -84,6 +84,7 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 		OnStep: p.step,
 		Alive:  p.alive,
 		State:  job.State(),
+		Now:    job.Now,
 		Base:   from.Base + " " + from.Parent,
 		Log:    job.Log(),
 	})
