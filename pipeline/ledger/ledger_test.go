@@ -148,6 +148,16 @@ func TestRunThroughTheFlow(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
+	// So must one whose last message is an entry of a model's history.
+	s.event(schemas.Score, "r5", "s5", 1)
+	s.done("publish", "r5", "s5", broker.Output{ID: "a5", Kind: schemas.ModelAlias})
+	if r := v.runs["r5"]; r.Settled() {
+		t.Error("a run looks settled before its release is in it")
+	}
+	s.event(schemas.ModelAlias, "r5", "a5", schemas.AliasChange{Release: &schemas.ReleaseRow{Version: 1}})
+	if r := v.runs["r5"]; !r.Settled() || len(r.Releases) != 1 {
+		t.Errorf("run %+v", r.Run)
+	}
 	r := v.runs["r1"].Run
 	var stages []string
 	for _, st := range r.Stages {

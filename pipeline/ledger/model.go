@@ -88,6 +88,12 @@ func (v *view) applyChange(ev schemas.Event, seq uint64) error {
 		m = &Model{Name: ev.Subject, Aliases: map[string]int64{}}
 		v.models[ev.Subject] = m
 	}
+	r := v.runs[ev.Run]
+	if r != nil {
+		r.Last = seq
+		r.sawBefore(ev)
+		defer r.settle(time.Time{})
+	}
 	m.Seq = seq
 	m.History = append(m.History, Entry{ev.Time, ev.ID, ev.Run, seq, c})
 	change(m.Aliases, c.Aliases)
@@ -97,7 +103,7 @@ func (v *view) applyChange(ev schemas.Event, seq uint64) error {
 	if _, there := m.Version(c.Release.Version); !there {
 		m.Versions = append(m.Versions, *c.Release)
 	}
-	if r := v.runs[ev.Run]; r != nil {
+	if r != nil {
 		r.Releases = keep(r.Releases, *c.Release)
 	}
 	return nil

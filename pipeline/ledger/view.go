@@ -127,15 +127,9 @@ func (v *view) forget() {
 
 func (v *view) applyEvent(ev schemas.Event, seq uint64) {
 	r := v.run(ev.Run, seq)
-	key := broker.Key(ev)
-	id := hash(ev.Type, key)
-	if _, again := r.seen[id]; again {
+	if r.sawBefore(ev) {
 		return
 	}
-	r.seen[id] = struct{}{}
-	named := hash(ev.Type, broker.Token(ev.ID)) // as a done record names it
-	r.seen[named] = struct{}{}
-	delete(r.coming, named)
 	if r.Kind == "" {
 		var said struct{ Reason string }
 		if len(ev.Data) > 0 {
@@ -157,11 +151,24 @@ func (v *view) applyEvent(ev schemas.Event, seq uint64) {
 	}
 	for _, spec := range v.specs {
 		if slices.Contains(spec.In, ev.Type) {
-			r.waiting[job{spec.Name, key}] = rows
+			r.waiting[job{spec.Name, broker.Key(ev)}] = rows
 			v.stage(r, spec.Name).Waiting++
 		}
 	}
 	r.settle(time.Time{})
+}
+
+// sawBefore notes that an event of the run was stored, and reports whether it was
+// already.
+func (r *run) sawBefore(ev schemas.Event) bool {
+	id := hash(ev.Type, broker.Key(ev))
+	if _, again := r.seen[id]; again {
+		return true
+	}
+	named := hash(ev.Type, broker.Token(ev.ID)) // as a done record names it
+	r.seen[id], r.seen[named] = struct{}{}, struct{}{}
+	delete(r.coming, named)
+	return false
 }
 
 func (v *view) applyDataset(r *run, ev schemas.Event, d schemas.Dataset) {
@@ -185,7 +192,7 @@ func (v *view) applyDone(done broker.Done, subject string, seq uint64) {
 	s.Done++
 	for _, out := range done.Outputs {
 		named := hash(out.Kind, broker.Token(out.ID))
-		if _, seen := r.seen[named]; !seen && out.Kind != schemas.ModelAlias {
+		if _, seen := r.seen[named]; !seen {
 			r.coming[named] = struct{}{}
 		}
 		if out.Kind == schemas.DialogueReject {

@@ -43,18 +43,18 @@ func DefaultConfig() Config {
 // Validate reports the first setting that cannot work.
 func (c Config) Validate() error {
 	switch {
-	case c.Model == "":
-		return fmt.Errorf("window.model is empty: name the model, such as \"assistant\"")
+	case checkName(c.Model) != nil:
+		return checkName(c.Model)
 	case c.MinHeldOut < 1:
-		return fmt.Errorf("window.min_held_out is %d: at least one conversation must be held out", c.MinHeldOut)
+		return fmt.Errorf("min_held_out is %d: at least one conversation must be held out", c.MinHeldOut)
 	case c.MinRows < 3*c.MinHeldOut:
-		return fmt.Errorf("window.min_rows is %d: it must be at least three times window.min_held_out (%d), or nothing is left to train on", c.MinRows, c.MinHeldOut)
+		return fmt.Errorf("min_rows is %d: it must be at least three times min_held_out (%d), or nothing is left to train on", c.MinRows, c.MinHeldOut)
 	case c.MaxRows < int64(c.MinRows):
-		return fmt.Errorf("window.max_rows is %d, below window.min_rows (%d)", c.MaxRows, c.MinRows)
+		return fmt.Errorf("max_rows is %d, below min_rows (%d)", c.MaxRows, c.MinRows)
 	case !(c.Validation > 0 && c.Test > 0 && c.Validation+c.Test <= 0.5): // also refuses NaN
-		return fmt.Errorf("window.validation and window.test are %v and %v: both must be above 0, and 0.5 at most together", c.Validation, c.Test)
+		return fmt.Errorf("validation and test are %v and %v: both must be above 0, and 0.5 at most together", c.Validation, c.Test)
 	case c.Memory < 0:
-		return fmt.Errorf("window.memory is %d: it counts windows", c.Memory)
+		return fmt.Errorf("memory is %d: it counts windows", c.Memory)
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ type Cutter struct {
 // New returns a Cutter.
 func New(config Config, catalog Catalog) (*Cutter, error) {
 	if err := config.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("window: %w", err)
 	}
 	if catalog == nil {
 		return nil, errors.New("window: no catalog of datasets was given")
@@ -97,6 +97,9 @@ func (c *Cutter) Run(ctx context.Context, job *pipeline.Job) error {
 		return pipeline.Park(err)
 	}
 	model := cmp.Or(order.Model, c.config.Model)
+	if err := checkName(model); err != nil {
+		return pipeline.Park(err)
+	}
 	fresh, err := c.catalog.Fresh(ctx, model, order.Runs)
 	if err != nil {
 		return err
@@ -148,6 +151,15 @@ func (c *Cutter) Run(ctx context.Context, job *pipeline.Job) error {
 	}
 	job.Note(summary(model, m, len(fresh.Sources)-len(sources)))
 	return c.post(job, model, string(digest), order.Reason, sources, fresh.Last)
+}
+
+// checkName refuses names that a reference such as name@alias could not hold:
+// orders come from other systems, too.
+func checkName(model string) error {
+	if model == "" || len(model) > 64 || strings.ContainsAny(model, "@:/\\ \t\r\n.*>") {
+		return fmt.Errorf("model name %.80q: it may have up to 64 characters, without blanks and any of @ : / \\ . * >", model)
+	}
+	return nil
 }
 
 // fit takes the sources that fit into one window: new ones first, so that what

@@ -371,13 +371,13 @@ func conformanceSource(t *testing.T) ([][]byte, Fresh) {
 
 func TestNewRefuses(t *testing.T) {
 	tests := map[string]func(*Config){
-		"window.model":        func(c *Config) { c.Model = "" },
-		"window.min_held_out": func(c *Config) { c.MinHeldOut = 0 },
-		"window.min_rows":     func(c *Config) { c.MinRows = 5 },
-		"window.max_rows":     func(c *Config) { c.MaxRows = 1 },
-		"window.validation":   func(c *Config) { c.Validation = 0.5 },
-		"window.test":         func(c *Config) { c.Test = 0 },
-		"window.memory":       func(c *Config) { c.Memory = -1 },
+		"model":        func(c *Config) { c.Model = "" },
+		"min_held_out": func(c *Config) { c.MinHeldOut = 0 },
+		"min_rows":     func(c *Config) { c.MinRows = 5 },
+		"max_rows":     func(c *Config) { c.MaxRows = 1 },
+		"validation":   func(c *Config) { c.Validation = 0.5 },
+		"test":         func(c *Config) { c.Test = 0 },
+		"memory":       func(c *Config) { c.Memory = -1 },
 	}
 	for says, change := range tests {
 		config := DefaultConfig()
@@ -388,6 +388,19 @@ func TestNewRefuses(t *testing.T) {
 	}
 	if _, err := New(DefaultConfig(), nil); err == nil {
 		t.Error("a cutter without a catalog")
+	}
+}
+
+func TestCutterParksNames(t *testing.T) {
+	c, err := New(DefaultConfig(), catalog{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a b", "a@b", "a:1", "../a", "a.b", ">", strings.Repeat("a", 65)} {
+		r := pipelinetest.Run(t, c, pipelinetest.Input{Kind: schemas.TrainRequest, Data: schemas.TrainOrder{Model: name}})
+		if !pipeline.IsParked(r.Err) {
+			t.Errorf("order for a model called %q: %v, want it parked", name, r.Err)
+		}
 	}
 }
 
