@@ -10,9 +10,9 @@ import (
 // A record is one unit of a file: an object of JSON, or a row of a table as an
 // object of strings.
 type record struct {
-	line   int64  // 1-based, where it begins
-	key    string // the name of the member it stood under, "" if none
-	raw    []byte // as it stood, in UTF-8
+	line   int64    // 1-based, where it begins
+	key    string   // the name of the member it stood under, "" if none
+	raw    []byte   // as it stood, in UTF-8
 	names  []string // of a table's columns, nil for JSON
 	fields map[string]json.RawMessage
 }
