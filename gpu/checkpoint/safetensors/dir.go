@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,12 +114,16 @@ func (d *Dir) Read(name string, dst []float32) error {
 }
 
 // CreateDir writes tensors into dir as one file, or as shards with an index
-// where one would be larger than 5 GB.
+// where one would be larger than 5 GB. Files of an earlier checkpoint in dir
+// that it does not replace are removed.
 func CreateDir(dir string, tensors []Output) error {
 	meta := map[string]string{"format": "pt"}
 	shards := split(tensors, shardBytes)
 	if len(shards) == 1 {
-		return Create(filepath.Join(dir, singleFile), tensors, meta)
+		if err := Create(filepath.Join(dir, singleFile), tensors, meta); err != nil {
+			return err
+		}
+		return removeOthers(dir, singleFile)
 	}
 	x := index{Metadata: map[string]any{}, WeightMap: map[string]string{}}
 	total := int64(0)
@@ -137,7 +142,10 @@ func CreateDir(dir string, tensors []Output) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, indexFile), append(text, '\n'), 0o644)
+	if err := os.WriteFile(filepath.Join(dir, indexFile), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	return removeOthers(dir, append(slices.Collect(maps.Values(x.WeightMap)), indexFile)...)
 }
 
 // split groups tensors in their order into shards of at most limit bytes; a
@@ -154,4 +162,27 @@ func split(tensors []Output, limit int64) [][]Output {
 		room -= size
 	}
 	return slices.Clip(shards)
+}
+
+// removeOthers removes the files of an earlier checkpoint that were not
+// replaced: with an index left over, the old weights would be read.
+func removeOthers(dir string, keep ...string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		shard, err := filepath.Match("model-*-of-*.safetensors", name)
+		if err != nil {
+			return err
+		}
+		if !shard && name != singleFile && name != indexFile || slices.Contains(keep, name) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

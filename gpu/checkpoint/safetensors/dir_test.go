@@ -1,0 +1,43 @@
+package safetensors
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestAnEarlierCheckpointIsReplaced: what is read after saving is what was
+// saved, though the directory held shards and an index.
+func TestAnEarlierCheckpointIsReplaced(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "with [brackets]")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	old, shard := []Output{Values("w", []int{1}, []float32{1})}, "model-00001-of-00002.safetensors"
+	if err := Create(filepath.Join(dir, shard), old, nil); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{indexFile: `{"weight_map":{"w":"` + shard + `"}}`, "notes.txt": "mine"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := CreateDir(dir, []Output{Values("w", []int{1}, []float32{2})}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var w [1]float32
+	if err := d.Read("w", w[:]); err != nil || w[0] != 2 {
+		t.Errorf("read %g (%v), want the 2 that was saved last", w[0], err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, shard)); err == nil {
+		t.Error("the old shard is still there")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "notes.txt")); err != nil {
+		t.Errorf("another file was removed: %v", err)
+	}
+}
