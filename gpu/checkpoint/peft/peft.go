@@ -65,6 +65,10 @@ func (c Config) supported() error {
 		return fmt.Errorf("bias is %q: only \"none\" is supported", c.Bias)
 	case len(c.RankPattern)+len(c.AlphaPattern) > 0:
 		return fmt.Errorf("rank_pattern and alpha_pattern are not supported: every layer has one rank")
+	case c.FanInFanOut:
+		return fmt.Errorf("fan_in_fan_out is set: ChatGLM3 has no such layer")
+	case c.LayersToTransform != nil:
+		return fmt.Errorf("layers_to_transform is not supported: every layer is adapted")
 	case c.ModulesToSave != nil:
 		return fmt.Errorf("modules_to_save is not supported")
 	case len(c.TargetModules) == 0:
@@ -78,10 +82,13 @@ func TensorName(path, matrix string) string {
 	return "base_model.model." + path + ".lora_" + matrix + ".weight"
 }
 
-// Save writes an adapter to dir, which must exist.
+// Save writes an adapter to dir, which is created.
 func Save(dir string, c Config, tensors []safetensors.Output) error {
 	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, ConfigFile), append(text, '\n'), 0o644); err != nil {
@@ -98,14 +105,23 @@ func ReadConfig(dir string) (Config, error) {
 		return Config{}, err
 	}
 	defer f.Close()
-	var c Config
-	if err := json.NewDecoder(io.LimitReader(f, maxConfig)).Decode(&c); err != nil {
+	var file struct {
+		Config
+		// Newer keys that change what the matrices mean. They are read and
+		// never written: older readers stumble over them.
+		RSLoRA bool `json:"use_rslora"`
+		DoRA   bool `json:"use_dora"`
+	}
+	if err := json.NewDecoder(io.LimitReader(f, maxConfig)).Decode(&file); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	if err := c.supported(); err != nil {
+	if file.RSLoRA || file.DoRA {
+		return Config{}, fmt.Errorf("%s: use_rslora and use_dora are not supported: only plain LoRA is", f.Name())
+	}
+	if err := file.Config.supported(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	return c, nil
+	return file.Config, nil
 }
 
 // Open reads the configuration of the adapter in dir and opens its weights. The
