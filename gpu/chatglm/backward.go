@@ -1,6 +1,8 @@
 package chatglm
 
 import (
+	"errors"
+
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
@@ -11,6 +13,9 @@ import (
 func (m *Model) Accumulate(b Batch, scale float32, counter uint64) (nll float64, targets int, err error) {
 	if err := m.check(b); err != nil {
 		return 0, 0, err
+	}
+	if len(m.Trainable()) == 0 {
+		return 0, 0, errors.New("nothing is trainable: call TrainAll, AddLoRA or TrainAdapters first")
 	}
 	a, err := m.room(len(b.IDs), true)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // Config is a ChatGLM3's config.json: the fields that the computation follows.
-// The others of the original file are written with their original values and
-// not read.
+// Of the others, those that would change it must have the value of every
+// ChatGLM3; the rest is written with its original values and not read.
 type Config struct {
 	NumLayers           int     `json:"num_layers"`            // L
 	HiddenSize          int     `json:"hidden_size"`           // H
@@ -32,6 +32,9 @@ type Config struct {
 // largest size that any field may have; keeps hostile files from overflowing.
 const maxSize = 1 << 24
 
+// maxLayers bounds the list of weights that a configuration asks for.
+const maxLayers = 1 << 12
+
 // Validate reports every field that makes no sense.
 func (c Config) Validate() error {
 	var errs []error
@@ -41,6 +44,9 @@ func (c Config) Validate() error {
 		}
 	}
 	positive("num_layers", c.NumLayers)
+	if c.NumLayers > maxLayers {
+		errs = append(errs, fmt.Errorf("num_layers is %d: want at most %d", c.NumLayers, maxLayers))
+	}
 	positive("hidden_size", c.HiddenSize)
 	positive("ffn_hidden_size", c.FFNHiddenSize)
 	positive("num_attention_heads", c.NumAttentionHeads)
@@ -99,23 +105,18 @@ func ReadConfig(dir string) (Config, error) {
 		return Config{}, err
 	}
 	defer f.Close()
-	var file struct {
+	file := struct {
 		Config
-		ModelType string `json:"model_type"`
-		Prefix    *int   `json:"pre_seq_len"`
-	}
-	file.Config = Config{
+		fixed
+	}{Config: Config{
 		NumLayers: 28, HiddenSize: 4096, FFNHiddenSize: 13696, NumAttentionHeads: 32, KVChannels: 128,
 		MultiQueryGroupNum: 1, PaddedVocabSize: 65024, SeqLength: 2048, LayerNormEpsilon: 1e-5,
-	}
+	}}
 	if err := json.NewDecoder(io.LimitReader(f, maxConfig)).Decode(&file); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
-	switch {
-	case file.ModelType != "" && file.ModelType != "chatglm":
-		return Config{}, fmt.Errorf("%s: model_type is %q: only \"chatglm\" is supported", path, file.ModelType)
-	case file.Prefix != nil && *file.Prefix != 0:
-		return Config{}, fmt.Errorf("%s: pre_seq_len is %d: models with a prefix are not supported", path, *file.Prefix)
+	if err := file.fixed.check(); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := file.Config.Validate(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", path, err)

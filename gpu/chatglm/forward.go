@@ -75,7 +75,7 @@ func (m *Model) linear(l *linear, layer, target int, la *layerActs, p pass) *dev
 		r := m.lora.Rank
 		d.LoRA = &device.LoRA{
 			A: l.a.W, B: l.b.W, U: front(la.low[target], p.m*r), R: r, Scale: m.lora.scale(),
-			Dropout: p.dropout, Seed: m.lora.seed ^ (p.step*uint64(4*len(m.layers))+uint64(4*layer+target))*0x9E3779B97F4A7C15,
+			Dropout: p.dropout, Seed: stream(m.lora.seed, p.step, uint64(4*layer+target)),
 		}
 	}
 	return d

@@ -15,7 +15,7 @@ type GenerateOptions struct {
 	Temperature float32 // 0 always takes the likeliest token
 	TopK        int     // sample among so many tokens; 0 among all
 	TopP        float32 // sample among the likeliest that together have this probability; 0 means 1
-	Seed        uint64  // each prompt has random numbers of its own: answers do not depend on the batch
+	Seed        uint64  // of sampling; with the prompt it decides an answer, whatever else is in the batch
 	Stop        []int32 // ids that end an answer and are not part of it
 
 	// OnToken hears of each new token, nil of none.
@@ -53,7 +53,7 @@ func (m *Model) Generate(ctx context.Context, prompts [][]int32, o GenerateOptio
 	defer d.close()
 	turns := make([]*turn, len(prompts))
 	for i, p := range prompts {
-		turns[i] = &turn{index: i, next: p, sampler: newSampler(o, uint64(i))}
+		turns[i] = &turn{index: i, next: p, sampler: newSampler(o, p)}
 	}
 	for len(turns) > 0 {
 		if err := ctx.Err(); err != nil {

@@ -196,7 +196,7 @@ func TestSamplingFollowsItsSeedAndOptions(t *testing.T) {
 		scores[i] = float32(i) / 10
 	}
 	draw := func(o GenerateOptions, n int) map[int32]int {
-		s, seen := newSampler(o, 0), map[int32]int{}
+		s, seen := newSampler(o, nil), map[int32]int{}
 		for range n {
 			id, err := s.pick(scores)
 			if err != nil {
@@ -223,7 +223,7 @@ func TestSamplingFollowsItsSeedAndOptions(t *testing.T) {
 		t.Errorf("the likeliest token was drawn %d times of 20000", n)
 	}
 	scores[3] = float32(math.NaN())
-	if _, err := newSampler(GenerateOptions{}, 0).pick(scores); err == nil {
+	if _, err := newSampler(GenerateOptions{}, nil).pick(scores); err == nil {
 		t.Error("scores that are not numbers went unnoticed")
 	}
 }

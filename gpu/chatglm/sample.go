@@ -15,13 +15,17 @@ type sampler struct {
 	order             []int32 // scratch
 }
 
-func newSampler(o GenerateOptions, prompt uint64) *sampler {
+func newSampler(o GenerateOptions, prompt []int32) *sampler {
 	s := &sampler{temperature: float64(o.Temperature), topP: float64(o.TopP), topK: o.TopK}
 	if s.topP == 0 {
 		s.topP = 1
 	}
 	if s.temperature > 0 {
-		s.rand = rand.New(rand.NewPCG(o.Seed, prompt))
+		key := uint64(len(prompt))
+		for _, id := range prompt {
+			key = stream(key, uint64(id))
+		}
+		s.rand = rand.New(rand.NewPCG(o.Seed, key))
 	}
 	return s
 }

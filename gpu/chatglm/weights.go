@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 	"github.com/glmflow/glmflow/gpu/device"
@@ -78,19 +79,21 @@ func Open(dir string, dev device.Device) (*Model, error) {
 		return nil, err
 	}
 	defer files.Close()
+	for _, s := range c.specs() { // before anything is allocated: the files bound what config.json asks for
+		shape, err := files.Shape(s.name)
+		if err == nil && !slices.Equal(shape, s.shape) {
+			err = fmt.Errorf("tensor %q has shape %v, config.json asks for %v", s.name, shape, s.shape)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open model %s: %w", dir, err)
+		}
+	}
 	m, err := allocate(c, dev)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range m.params {
-		shape, err := files.Shape(p.Name)
-		if err == nil && fmt.Sprint(shape) != fmt.Sprint(p.Shape) {
-			err = fmt.Errorf("tensor %q has shape %v, config.json asks for %v", p.Name, shape, p.Shape)
-		}
-		if err == nil {
-			err = m.load(p, func(dst []float32) error { return files.Read(p.Name, dst) })
-		}
-		if err != nil {
+		if err := m.load(p, func(dst []float32) error { return files.Read(p.Name, dst) }); err != nil {
 			m.Close()
 			return nil, fmt.Errorf("open model %s: %w", dir, err)
 		}
@@ -162,13 +165,13 @@ func paramRand(name string, seed uint64) *rand.Rand {
 }
 
 // Save writes the model as a Hugging Face directory: config.json and
-// safetensors in float32, in shards of at most 5 GB. dir must exist. Adapters
+// safetensors in float32, in shards of at most 5 GB. dir is created. Adapters
 // are not part of it; see [Model.SaveAdapter] and [Model.Merge].
 func (m *Model) Save(dir string) error {
-	if err := m.cfg.write(dir); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := m.cfg.write(dir); err != nil {
 		return err
 	}
 	var out []safetensors.Output
