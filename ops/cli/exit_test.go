@@ -35,7 +35,7 @@ func TestWrongUseIsExitCodeTwo(t *testing.T) {
 	} {
 		var stdout, stderr bytes.Buffer
 		code := Main(t.Context(), strings.Fields(args), Env{
-			In: strings.NewReader(""), Out: &stdout, Err: &stderr, Getenv: func(string) string { return "" }, Now: time.Now,
+			In: strings.NewReader(""), Out: &stdout, Err: &stderr, Now: time.Now,
 		})
 		if code != ExitUsage || !strings.Contains(stderr.String(), " --help") || stdout.Len() > 0 {
 			t.Errorf("glmflow %s: exit code %d, want %d and where help is; stdout %q, stderr %q", args, code, ExitUsage, &stdout, &stderr)

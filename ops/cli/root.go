@@ -13,7 +13,7 @@ import (
 type Env struct {
 	In       io.Reader
 	Out, Err io.Writer
-	Getenv   func(string) string
+	Environ  []string // "NAME=value"
 	Now      func() time.Time
 }
 
