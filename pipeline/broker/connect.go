@@ -43,7 +43,7 @@ func Find(dir string) (string, error) {
 	}
 	e, err := readEndpoint(dir)
 	if err != nil {
-		return "", fmt.Errorf("find the broker of %s: %w", holder(dir), err)
+		return "", fmt.Errorf("find the broker of %s: %w", Holder(dir), err)
 	}
 	u, err := url.Parse(e.URL)
 	if err != nil {

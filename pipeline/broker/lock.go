@@ -28,7 +28,7 @@ func lock(dir string) (unlock func() error, err error) {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
 	if !ok {
-		return nil, fmt.Errorf("%w: %s; stop it, or name another directory", ErrInUse, holder(dir))
+		return nil, fmt.Errorf("%w: %s; stop it, or name another directory", ErrInUse, Holder(dir))
 	}
 	who := fmt.Sprintf("process %d (%s)", os.Getpid(), filepath.Base(os.Args[0]))
 	if err := os.WriteFile(lockFile(dir), []byte(who+"\n"), 0o600); err != nil {
@@ -37,8 +37,9 @@ func lock(dir string) (unlock func() error, err error) {
 	return l.Close, nil
 }
 
-// holder says who holds the lock.
-func holder(dir string) string {
+// Holder says which process has the broker's directory dir open, in words:
+// "process 4711 (glmflow)". It asks nobody whether that process still runs.
+func Holder(dir string) string {
 	who, err := os.ReadFile(lockFile(dir))
 	if err != nil || len(who) == 0 {
 		return "it has not said who it is"

@@ -28,6 +28,12 @@ func layouts() []layout {
 	}
 }
 
+// Formats lists what an order may name as its format: containers, for files whose
+// content leaves a doubt, and layouts.
+func Formats() []string { return append(containers(), layoutNames()...) }
+
+func containers() []string { return []string{"json", "jsonl", "csv", "tsv"} }
+
 // layoutNames lists what an order's format may name, without the containers.
 func layoutNames() []string {
 	var names []string

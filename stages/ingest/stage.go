@@ -78,15 +78,14 @@ func parseOrder(order schemas.IngestOrder) (container, layout string, m *Mapping
 			return "", "", nil, fmt.Errorf("source %q: %w", source.Name, err)
 		}
 	}
-	containers := []string{"json", "jsonl", "csv", "tsv"}
 	switch {
 	case order.Format == "":
-	case slices.Contains(containers, order.Format):
+	case slices.Contains(containers(), order.Format):
 		container = order.Format
 	case slices.Contains(layoutNames(), order.Format):
 		layout = order.Format
 	default:
-		return "", "", nil, fmt.Errorf("format %q is unknown, want one of %v", order.Format, append(containers, layoutNames()...))
+		return "", "", nil, fmt.Errorf("format %q is unknown, want one of %v", order.Format, Formats())
 	}
 	if order.Mapping != "" {
 		m, err = ParseMapping(order.Mapping)
