@@ -21,7 +21,7 @@ func glmflow(t *testing.T, limit int, args ...string) (code int, stderr string) 
 	var out, notices bytes.Buffer
 	reads := 0
 	code = Main(ctx, args, Env{
-		In: strings.NewReader(""), Out: &out, Err: &notices, Getenv: os.Getenv,
+		In: strings.NewReader(""), Out: &out, Err: &notices,
 		Now: func() time.Time {
 			if reads++; reads == limit {
 				cancel()
