@@ -67,8 +67,8 @@ func (r *Runner) deliver(ctx context.Context, stage Stage, msg jetstream.Msg) {
 
 // verdict says why a stage returned err: it may only have obeyed.
 func verdict(ctx, work context.Context, err error) error {
-	if err == nil || IsParked(err) {
-		return err
+	if err == nil || IsParked(err) && !errors.Is(err, context.Canceled) {
+		return err // what cannot succeed stays so, unless the stage parked its own cancellation
 	}
 	var run *cancelledRun
 	if cause := context.Cause(work); errors.Is(cause, ErrStalled) || errors.As(cause, &run) {
