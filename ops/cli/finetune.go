@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -105,12 +106,16 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	defer done()
 	metrics := &metricsFile{path: f.metrics}
 	defer func() { err = errors.Join(err, metrics.close()) }()
+	base, err := identity(f.model)
+	if err != nil {
+		return err
+	}
 	bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
 	checkpoints := finetune.Dir(filepath.Join(f.out, "checkpoint"))
 	result, err := finetune.Run(c.Context(), model, examples(train), examples(val), f.options, finetune.Hooks{
 		State: checkpoints,
 		Now:   env.Now,
-		Base:  f.model,
+		Base:  base,
 		OnStep: func(i finetune.StepInfo) {
 			metrics.step(i)
 			bar.Show("train", int64(i.Step), int64(i.Total), stepLine(i))
@@ -132,6 +137,27 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	bar.Done("train", summary(result))
 	fmt.Fprintln(c.OutOrStdout(), f.out)
 	return nil
+}
+
+// identity tells whether a model directory is still the one that a checkpoint
+// was made on: by the sizes and times of its files, as reading them would take
+// long.
+func identity(dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	var all strings.Builder
+	for _, e := range entries {
+		info, err := os.Stat(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return "", err
+		}
+		if info.Mode().IsRegular() {
+			fmt.Fprintln(&all, e.Name(), info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return all.String(), nil
 }
 
 // checkAdapter finds flags that make no sense together with --adapter.
