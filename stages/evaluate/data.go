@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,16 +41,17 @@ func (s *Stage) conversations(ctx context.Context, store *artifact.Store, ref st
 	switch kind {
 	case schemas.Tokens:
 		return ref, tokenRows(ctx, store, digest), nil
-	case "":
-		if manifest, err := window.Load(ctx, store, digest); err == nil {
-			rows, err := s.testSplit(ctx, store, manifest)
-			return ref, rows, err
+	case aWindow:
+		manifest, err := window.Load(ctx, store, digest)
+		if err != nil {
+			return "", nil, fmt.Errorf("data: %w", err)
 		}
-		fallthrough // not a manifest, so somebody's file
-	case schemas.DialogueRaw, schemas.DialogueClean:
+		rows, err := s.testSplit(ctx, store, manifest)
+		return ref, rows, err
+	case aFile, schemas.DialogueRaw, schemas.DialogueClean:
 		return ref, s.deps.Data.Read(ctx, store, digest), nil
 	}
-	return "", nil, pipeline.Park(fmt.Errorf("data %s: a %s dataset holds no conversations", digest, kind))
+	return "", nil, pipeline.Park(fmt.Errorf("data %s: a dataset of kind %q holds no conversations", digest, kind))
 }
 
 // testSplit is the part of a window that no training saw.
@@ -60,20 +62,31 @@ func (s *Stage) testSplit(ctx context.Context, store *artifact.Store, m *window.
 	return m.Rows(ctx, store, window.Test), nil
 }
 
-// kindOf is the kind of a dataset's Parquet file, "" for any other artifact.
+// Artifacts that are no dataset.
+const (
+	aWindow schemas.Kind = "window"
+	aFile   schemas.Kind = "file"
+)
+
+// kindOf tells datasets, window manifests and other files apart by how they
+// begin.
 func kindOf(ctx context.Context, store *artifact.Store, d artifact.Digest) (schemas.Kind, error) {
+	const parquet, manifest = "PAR1", `{"version":1,"vocab":`
 	r, size, closer, err := store.ReaderAt(ctx, d)
 	if err != nil {
 		return "", err
 	}
 	defer closer.Close()
-	const magic = "PAR1"
-	head := make([]byte, len(magic))
-	if n, err := r.ReadAt(head, 0); n < len(magic) && !errors.Is(err, io.EOF) {
+	head := make([]byte, len(manifest))
+	n, err := r.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
-	if string(head) != magic {
-		return "", nil
+	switch head = head[:n]; {
+	case string(head) == manifest:
+		return aWindow, nil
+	case !bytes.HasPrefix(head, []byte(parquet)):
+		return aFile, nil
 	}
 	meta, err := parquetio.Metadata(r, size)
 	if err != nil {

@@ -6,6 +6,11 @@ import (
 	"github.com/glmflow/glmflow/schemas"
 )
 
+// minInterval is the least number of conversations whose interval means what it
+// says: of five, all may be better by mere chance once in 32 times, which is more
+// often than the 2.5 % that a 95 % interval leaves on that side.
+const minInterval = 6
+
 // judge holds every rule against the metrics. The gate opens only if all hold; a
 // rule about something that was not measured does not.
 func judge(rules []Rule, metrics []schemas.Metric) (results []schemas.RuleResult, passed bool) {
@@ -24,6 +29,11 @@ func (r Rule) judge(metrics []schemas.Metric) schemas.RuleResult {
 		if m.Name != r.Metric || m.Slice != r.Slice || m.N == 0 {
 			continue
 		}
+		if r.byInterval() && m.N < minInterval {
+			result.Detail = fmt.Sprintf("%s was measured on %d conversations (%s): a 95 %% interval needs %d, so hold out more (window.test, window.min_held_out)",
+				m.Name, m.N, m.Slice, minInterval)
+			return result
+		}
 		result.Passed = r.holds(m)
 		verdict := "which holds"
 		if !result.Passed {
@@ -36,6 +46,8 @@ func (r Rule) judge(metrics []schemas.Metric) schemas.RuleResult {
 	result.Detail = fmt.Sprintf("nothing to judge %s by: no conversation of slice %q was measured", r.Metric, r.Slice)
 	return result
 }
+
+func (r Rule) byInterval() bool { return r.Require == intervalBelow || r.Require == intervalAbove }
 
 func (r Rule) holds(m schemas.Metric) bool {
 	switch r.Require {

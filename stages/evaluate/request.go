@@ -94,7 +94,8 @@ const (
 
 // post sends data to a reply subject.
 func post(job *pipeline.Job, kind schemas.Kind, subject string, data any) error {
-	ev, err := schemas.NewEvent(kind, "", "", job.Now(), data)
+	id := job.Event().ID + "/reply" // the score dataset's own event has another
+	ev, err := schemas.NewEvent(kind, id, "", job.Now(), data)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,8 @@ var requirements = []string{intervalBelow, intervalAbove, differenceBelow, diffe
 // "bleu-4 candidate_above 0.02". Metrics are loss, perplexity, bleu-4, rouge-1,
 // rouge-2 and rouge-l; the slice is a language (zh, en, mixed, other), and all
 // conversations without one; requirements are interval_below, interval_above,
-// difference_below, difference_above, candidate_below and candidate_above.
+// difference_below, difference_above, candidate_below and candidate_above. Those
+// about the interval fail on fewer than six conversations.
 type Rule struct {
 	Metric  string
 	Slice   string // "all" or a language

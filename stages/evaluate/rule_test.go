@@ -104,21 +104,24 @@ func TestGate(t *testing.T) {
 	measured := []schemas.Metric{
 		{Name: metricLoss, Slice: sliceAll, N: 40, Baseline: 2, Candidate: 1.5, Low: -0.7, High: -0.3},
 		{Name: metricLoss, Slice: "zh", N: 10, Baseline: 2, Candidate: 1.9, Low: -0.3, High: 0.1},
+		{Name: metricLoss, Slice: "other", N: 5, Baseline: 2, Candidate: 1, Low: -1.1, High: -0.9},
 		{Name: metricBLEU, Slice: sliceAll, N: 8, Baseline: 0.1, Candidate: 0.15, Low: -0.01, High: 0.1, HigherIsBetter: true},
 	}
 	for text, want := range map[string]bool{
-		"loss interval_below 0":        true,
-		"loss interval_below -0.3":     false, // the bound itself is not below
-		"loss[zh] interval_below 0":    false,
-		"loss[zh] difference_below 0":  true,
-		"loss difference_below -0.5":   false,
-		"loss candidate_below 1.6":     true,
-		"loss candidate_above 1.6":     false,
-		"bleu-4 interval_above 0":      false,
-		"bleu-4 interval_above -0.02":  true,
-		"bleu-4 difference_above 0.01": true,
-		"loss[en] interval_below 0":    false, // not measured
-		"rouge-1 candidate_above -1":   false, // not measured
+		"loss interval_below 0":         true,
+		"loss interval_below -0.3":      false, // the bound itself is not below
+		"loss[zh] interval_below 0":     false,
+		"loss[zh] difference_below 0":   true,
+		"loss difference_below -0.5":    false,
+		"loss candidate_below 1.6":      true,
+		"loss candidate_above 1.6":      false,
+		"bleu-4 interval_above 0":       false,
+		"bleu-4 interval_above -0.02":   true,
+		"bleu-4 difference_above 0.01":  true,
+		"loss[other] interval_below 0":  false, // too few
+		"loss[other] candidate_below 2": true,
+		"loss[en] interval_below 0":     false, // not measured
+		"rouge-1 candidate_above -1":    false, // not measured
 	} {
 		rule, err := ParseRule(text)
 		if err != nil {

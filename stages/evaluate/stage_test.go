@@ -210,6 +210,7 @@ func TestRefusals(t *testing.T) {
 	trained := w.input(w.trained, heldOutRows())
 	foreign := heldOutRows()[1]
 	foreign.IDs = append([]int32{64790}, foreign.IDs[1:]...)
+	scores := parquetOf(t, schemas.Score, []schemas.ScoreRow{})
 	strange := parquet(t, []schemas.TokenRow{foreign})
 	absent := string(artifact.Of([]byte("nothing here")))
 
@@ -222,12 +223,13 @@ func TestRefusals(t *testing.T) {
 		"has no layout":                   {Model: "assistant:1", Data: string(artifact.Of([]byte("?")))},
 		"encoded with another tokenizer":  {Model: "assistant:1", Data: string(artifact.Of(strange))},
 		"a reference of 5000 bytes":       {Model: strings.Repeat("x", 5000), Data: heldOut},
+		`kind "score" holds no conv`:      {Model: "assistant:1", Data: string(artifact.Of(scores))},
 		"limit is -1":                     {Model: "assistant:1", Data: heldOut, Limit: -1},
 		`"glmflow.data.tokens" is no sub`: {Model: "assistant:1", Data: heldOut, Reply: "glmflow.data.tokens"},
 		`"$JS.API.X" is no subject`:       {Model: "assistant:1", Data: heldOut, Reply: "$JS.API.X"},
 		`"a.>" is no subject`:             {Model: "assistant:1", Data: heldOut, Reply: "a.>"},
 	} {
-		in := pipelinetest.Input{Kind: schemas.EvalRequest, Data: order, Files: append(trained.Files, strange, []byte("?"))}
+		in := pipelinetest.Input{Kind: schemas.EvalRequest, Data: order, Files: append(trained.Files, strange, scores, []byte("?"))}
 		r := pipelinetest.Run(t, w.stage(nil), in)
 		if !pipeline.IsParked(r.Err) || !strings.Contains(r.Err.Error(), part) {
 			t.Errorf("%+v: %v, want it parked with %q", order, r.Err, part)
@@ -271,8 +273,11 @@ func TestExercise(t *testing.T) {
 	}
 	poison := trained
 	poison.Rows = []schemas.AdapterRow{}
-	pipelinetest.Exercise(t, func() pipeline.Stage { return w.stage(nil) }, pipelinetest.Fixture{
-		Inputs: []pipelinetest.Input{trained, request},
-		Poison: &poison,
+	stage := func() pipeline.Stage { return w.stage(nil) }
+	t.Run("adapter", func(t *testing.T) {
+		pipelinetest.Exercise(t, stage, pipelinetest.Fixture{Inputs: []pipelinetest.Input{trained, request}, Poison: &poison})
+	})
+	t.Run("request", func(t *testing.T) {
+		pipelinetest.Exercise(t, stage, pipelinetest.Fixture{Inputs: []pipelinetest.Input{request}})
 	})
 }

@@ -179,8 +179,13 @@ func (w *world) input(dir string, rows []schemas.TokenRow) pipelinetest.Input {
 
 func parquet(t testing.TB, rows []schemas.TokenRow) []byte {
 	t.Helper()
+	return parquetOf(t, schemas.Tokens, rows)
+}
+
+func parquetOf[T any](t testing.TB, kind schemas.Kind, rows []T) []byte {
+	t.Helper()
 	var file bytes.Buffer
-	_, err := parquetio.Write(&file, schemas.Tokens, func(yield func(schemas.TokenRow, error) bool) {
+	_, err := parquetio.Write(&file, kind, func(yield func(T, error) bool) {
 		for row := range slices.Values(rows) {
 			if !yield(row, nil) {
 				return
