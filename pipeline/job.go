@@ -166,7 +166,7 @@ func Records(ctx context.Context, store *artifact.Store, d schemas.Dataset) iter
 func yieldInline(d schemas.Dataset, yield func(arrow.Record, error) bool) {
 	records, err := arrowio.ReadIPC(bytes.NewReader(d.Inline), int64(len(d.Inline)))
 	if err != nil {
-		yield(nil, fmt.Errorf("%s dataset inline: %w", d.Kind, err))
+		yield(nil, Park(fmt.Errorf("%s dataset inline: %w", d.Kind, err))) // an event never changes
 		return
 	}
 	defer release(records)

@@ -392,6 +392,26 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestParkedCancellation: a stage that parks whatever goes wrong does not lose its
+// job to a shutdown.
+func TestParkedCancellation(t *testing.T) {
+	b := newBench(t)
+	inside := make(chan struct{})
+	stop := b.work(onDue(pipeline.Spec{}, func(ctx context.Context, job *pipeline.Job) error {
+		close(inside)
+		<-ctx.Done()
+		return pipeline.Park(fmt.Errorf("stopped: %w", ctx.Err()))
+	}))
+	b.send(due("x"))
+	pipelinetest.Receive(t, "the job", inside)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]pipeline.Result{pipeline.Drained}, b.settled(1)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDeafStageIsNamed(t *testing.T) {
 	b := newBench(t)
 	inside, release, left := make(chan struct{}), make(chan struct{}), make(chan struct{})

@@ -206,6 +206,9 @@ func TestTree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if name, err := artifact.OfTree(t.Context(), dir); err != nil || name != d {
+			t.Errorf("unstored, the tree is called %s, %v; stored it is %s", name, err, d)
+		}
 		list, err := s.Tree(t.Context(), d)
 		if err != nil {
 			t.Fatal(err)
