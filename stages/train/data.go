@@ -41,13 +41,22 @@ func readWindow(ctx context.Context, store *artifact.Store, digest, dir string) 
 			name.Short(), manifest.Vocab, dir, v))
 	}
 	var d data
-	for split, examples := range map[window.Split]*[]finetune.Example{window.Train: &d.train, window.Validation: &d.validation} {
-		for row, err := range manifest.Rows(ctx, store, split) {
-			if err != nil {
-				return data{}, fmt.Errorf("window %s, %s: %w", name.Short(), split, err)
-			}
-			*examples = append(*examples, finetune.Example{ID: row.ID, IDs: row.IDs, Labels: row.Labels})
-		}
+	if d.train, err = readSplit(ctx, store, manifest, window.Train); err != nil {
+		return data{}, fmt.Errorf("window %s: %w", name.Short(), err)
+	}
+	if d.validation, err = readSplit(ctx, store, manifest, window.Validation); err != nil {
+		return data{}, fmt.Errorf("window %s: %w", name.Short(), err)
 	}
 	return d, nil
+}
+
+func readSplit(ctx context.Context, store *artifact.Store, m *window.Manifest, split window.Split) ([]finetune.Example, error) {
+	var examples []finetune.Example
+	for row, err := range m.Rows(ctx, store, split) {
+		if err != nil {
+			return nil, fmt.Errorf("%s rows: %w", split, err)
+		}
+		examples = append(examples, finetune.Example{ID: row.ID, IDs: row.IDs, Labels: row.Labels})
+	}
+	return examples, nil
 }
