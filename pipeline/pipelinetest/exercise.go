@@ -99,7 +99,10 @@ func (x *exercise) do(t *testing.T, in Input, store *artifact.Store, attempt int
 		replies[r.Event.ID] = true
 		m.Replies = append(m.Replies, timeless(r.Event))
 	}
-	for _, ev := range append(h.Data, h.Posted...) {
+	for _, ev := range h.Data {
+		m.Outputs = append(m.Outputs, timeless(ev))
+	}
+	for _, ev := range h.Posted {
 		if !replies[ev.ID] {
 			m.Outputs = append(m.Outputs, timeless(ev))
 		}
