@@ -11,6 +11,7 @@ import (
 	"github.com/glmflow/glmflow/pipeline/pipelinetest"
 )
 
+// A bench is a broker, a store and a record of what the runner did.
 type bench struct {
 	*testing.T
 	broker *broker.Broker
@@ -69,12 +70,14 @@ func (b *bench) results() (all []pipeline.Result) {
 	return all
 }
 
+// settled waits for n outcomes.
 func (b *bench) settled(n int) []pipeline.Result {
 	b.Helper()
 	pipelinetest.Eventually(b.T, fmt.Sprintf("%d outcomes", n), func() bool { return len(b.results()) >= n })
 	return b.results()
 }
 
+// idle checks that stage has nothing left to do, not even to acknowledge.
 func (b *bench) idle(stage string) {
 	b.Helper()
 	pipelinetest.Eventually(b.T, "an idle consumer of "+stage, func() bool {

@@ -19,6 +19,8 @@ import (
 	"github.com/glmflow/glmflow/schemas"
 )
 
+// TestDuplicateDelivery: an event that comes again, past the broker's own
+// deduplication, does nothing.
 func TestDuplicateDelivery(t *testing.T) {
 	b := newBench(t)
 	in := raw("hello")
@@ -40,24 +42,26 @@ func TestDuplicateDelivery(t *testing.T) {
 	}
 }
 
+// TestStalledJobIsTakenAway: no sign of life for a lease cancels the job with its
+// cause, and the next attempt succeeds. A job that reports lives on.
 func TestStalledJobIsTakenAway(t *testing.T) {
 	b := newBench(t)
 	causes := make(chan error, 1)
-	cfg := b.config(onDue(pipeline.Spec{Lease: 60 * time.Millisecond}, func(ctx context.Context, job *pipeline.Job) error {
+	cfg := b.config(onDue(pipeline.Spec{Lease: 400 * time.Millisecond}, func(ctx context.Context, job *pipeline.Job) error {
 		if job.Attempt() == 1 {
 			<-ctx.Done()
 			causes <- context.Cause(ctx)
 			return ctx.Err()
 		}
-		tick := time.NewTicker(10 * time.Millisecond)
+		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
-		for i := range int64(30) { // five leases
+		for i := range int64(40) { // two leases
 			<-tick.C
 			job.Report(pipeline.Progress{Done: i})
 		}
 		return ctx.Err()
 	}))
-	cfg.AckWait = 150 * time.Millisecond
+	cfg.AckWait = time.Second
 	pipelinetest.Work(t, cfg)
 	b.send(due("x"))
 	if cause := pipelinetest.Receive(t, "a cancelled job", causes); !errors.Is(cause, pipeline.ErrStalled) {
@@ -70,6 +74,8 @@ func TestStalledJobIsTakenAway(t *testing.T) {
 	b.idle("toy")
 }
 
+// TestStaleWorkerCannotCommit: a worker that hung for longer than the
+// acknowledgement wait finds the job done by another, and its outputs are dropped.
 func TestStaleWorkerCannotCommit(t *testing.T) {
 	b := newBench(t)
 	release := make(chan struct{})
@@ -95,6 +101,8 @@ func TestStaleWorkerCannotCommit(t *testing.T) {
 	}
 }
 
+// TestTwoWorkersOneCommit races two workers that both believe in their lease to
+// the very commit.
 func TestTwoWorkersOneCommit(t *testing.T) {
 	b := newBench(t)
 	var inside sync.WaitGroup
@@ -123,16 +131,21 @@ func TestTwoWorkersOneCommit(t *testing.T) {
 	}
 }
 
+// TestHolds: two stages that hold the same resource never run at once, and the
+// one that waits longer than its lease for its turn is not taken for stalled.
 func TestHolds(t *testing.T) {
 	b := newBench(t)
 	var inside, most atomic.Int32
 	exclusive := func(name string) pipeline.Stage {
-		return onDue(pipeline.Spec{Name: name, Holds: "device", Workers: 2, Lease: 80 * time.Millisecond}, func(ctx context.Context, job *pipeline.Job) error {
+		return onDue(pipeline.Spec{Name: name, Holds: "device", Workers: 2, Lease: 400 * time.Millisecond}, func(ctx context.Context, job *pipeline.Job) error {
 			most.Store(max(most.Load(), inside.Add(1)))
 			defer inside.Add(-1)
-			pause, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
-			defer cancel()
-			<-pause.Done()
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			for range 8 { // four such jobs take longer than the lease
+				<-tick.C
+				job.Report(pipeline.Progress{})
+			}
 			return ctx.Err()
 		})
 	}
@@ -150,6 +163,8 @@ func TestHolds(t *testing.T) {
 	b.idle("two")
 }
 
+// TestCompareAndSetIsRetried: a hand-over whose expectation fails is tried again
+// as a whole, with nothing left of the first.
 func TestCompareAndSetIsRetried(t *testing.T) {
 	b := newBench(t)
 	alias := func(id string) schemas.Event {
@@ -189,6 +204,8 @@ func TestCompareAndSetIsRetried(t *testing.T) {
 	}
 }
 
+// TestHandOverLimit: a job may hand over as much as one batch takes beside its
+// done record; with one event more it hands over nothing.
 func TestHandOverLimit(t *testing.T) {
 	b := newBench(t)
 	b.work(onDue(pipeline.Spec{Attempts: 1}, func(ctx context.Context, job *pipeline.Job) error {
@@ -214,6 +231,8 @@ func TestHandOverLimit(t *testing.T) {
 	}
 }
 
+// TestStoreFaults breaks the n-th operation on the store, for every n: the job is
+// done in the end, once.
 func TestStoreFaults(t *testing.T) {
 	b := newBench(t)
 	faults := pipelinetest.NewFaults()

@@ -19,12 +19,6 @@ import (
 	"github.com/glmflow/glmflow/schemas"
 )
 
-// A bench is a broker, a store and a record of what the runner did.
-
-// settled waits for n outcomes.
-
-// idle checks that stage has nothing left to do, not even to acknowledge.
-
 func TestTwoStages(t *testing.T) {
 	b := newBench(t)
 	b.work(scrub(), split())
@@ -74,10 +68,6 @@ func TestTwoStages(t *testing.T) {
 		t.Errorf("state stays behind: %v", err)
 	}
 }
-
-// TestDuplicateDelivery: an event that comes again, past the broker's own
-
-// deduplication, does nothing.
 
 func TestParked(t *testing.T) {
 	b := newBench(t)
@@ -158,22 +148,8 @@ func TestLaterCountsNoAttempt(t *testing.T) {
 	b.idle("toy")
 }
 
-// TestStalledJobIsTakenAway: no sign of life for a lease cancels the job with its
-
-// cause, and the next attempt succeeds. A job that reports lives on.
-
-// TestStaleWorkerCannotCommit: a worker that hung for longer than the
-
-// acknowledgement wait finds the job done by another, and its outputs are dropped.
-
-// TestTwoWorkersOneCommit races two workers that both believe in their lease to
-
-// the very commit.
-
 // TestDrain: a cancelled runner gives its job back at once and uncounted, and the
-
 // next runner goes on from the job's state.
-
 func TestDrain(t *testing.T) {
 	b := newBench(t)
 	saved := make(chan struct{})
@@ -216,9 +192,7 @@ func TestDrain(t *testing.T) {
 }
 
 // TestParkedCancellation: a stage that parks whatever goes wrong does not lose its
-
 // job to a shutdown.
-
 func TestParkedCancellation(t *testing.T) {
 	b := newBench(t)
 	inside := make(chan struct{})
@@ -256,23 +230,3 @@ func TestDeafStageIsNamed(t *testing.T) {
 	close(release)
 	pipelinetest.Receive(t, "the end of the job", left)
 }
-
-// TestHolds: two stages that hold the same resource never run at once, and the
-
-// one that waits longer than its lease for its turn is not taken for stalled.
-
-// TestForeignEventAndReply: a bare JSON order from any NATS client is answered on
-
-// the subject it names.
-
-// TestCompareAndSetIsRetried: a hand-over whose expectation fails is tried again
-
-// as a whole, with nothing left of the first.
-
-// TestHandOverLimit: a job may hand over as much as one batch takes beside its
-
-// done record; with one event more it hands over nothing.
-
-// TestStoreFaults breaks the n-th operation on the store, for every n: the job is
-
-// done in the end, once.

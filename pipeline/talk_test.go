@@ -47,6 +47,8 @@ func TestCancelRun(t *testing.T) {
 	}
 }
 
+// TestForeignEventAndReply: a bare JSON order from any NATS client is answered on
+// the subject it names.
 func TestForeignEventAndReply(t *testing.T) {
 	b := newBench(t)
 	answers, err := b.broker.Conn().SubscribeSync("crm.answers")
