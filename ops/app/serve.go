@@ -131,6 +131,14 @@ func (a *App) deps(ctx context.Context, names []string) (d stages.Deps, done fun
 	return d, done, nil
 }
 
+// Ready reports early what Serve would lack.
+func (a *App) Ready() error {
+	if names := a.Stages(); !slices.Contains(names, "tokenize") && !slices.Contains(names, "train") && !slices.Contains(names, "evaluate") {
+		return nil
+	}
+	return checkBase(a.Config.Model.Base)
+}
+
 // KeyFile is where the key that signs releases lies.
 func (a *App) KeyFile() string { return filepath.Join(a.Config.Dir, keyFile) }
 

@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/glmflow/glmflow/ops/console"
+	"github.com/glmflow/glmflow/pipeline"
 	"github.com/glmflow/glmflow/pipeline/ledger"
 	"github.com/glmflow/glmflow/schemas"
 	"github.com/glmflow/glmflow/stages"
@@ -86,6 +88,17 @@ func (v *View) Run(id string) (ledger.Run, bool) { return v.app.Ledger.Run(id) }
 
 // Models implements [console.Source].
 func (v *View) Models() []ledger.Model { return v.app.Ledger.Models() }
+
+// Model implements [console.Source].
+func (v *View) Model(name string) ledger.Model { return v.app.Ledger.Model(name) }
+
+// Score implements [console.Source].
+func (v *View) Score(ctx context.Context, d schemas.Dataset) (schemas.ScoreRow, error) {
+	for row, err := range pipeline.RowsOf[schemas.ScoreRow](ctx, v.app.Store, d) {
+		return row, err
+	}
+	return schemas.ScoreRow{}, fmt.Errorf("score %s has no row", d.Digest)
+}
 
 // Curve implements [console.Source].
 func (v *View) Curve(_ context.Context, run string) ([]schemas.Point, error) {

@@ -57,6 +57,11 @@ signed ChatGLM3, and keeps doing that, every night, by itself.`,
 			root.AddCommand(c)
 		}
 	}
+	add("flow", "The flow, from customers' logs to a published model:",
+		newIngestCommand(env),
+		newTrainCommand(env),
+		newEvaluateCommand(env),
+	)
 	add("engine", "The engine, without the flow:",
 		newFinetuneCommand(env),
 		newTokenizeCommand(env),

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/glmflow/glmflow/ops/app"
+	"github.com/glmflow/glmflow/pipeline"
+	"github.com/glmflow/glmflow/schemas"
+)
+
+// A reject counts the rows that one rule dropped.
+type reject struct {
+	stage, rule string
+	rows        int64
+	example     string // where the first one lies, and why
+}
+
+// countRejects reads a run's rejected rows, in the order of the flow and then
+// the most frequent rule first.
+func countRejects(ctx context.Context, a *app.App, run string) ([]reject, error) {
+	var found []reject
+	for ev, err := range a.Ledger.Events(ctx, run) {
+		if err != nil {
+			return nil, err
+		}
+		if ev.Type != schemas.DialogueReject {
+			continue
+		}
+		var d schemas.Dataset
+		if err := ev.Decode(&d); err != nil {
+			return nil, err
+		}
+		for row, err := range pipeline.RowsOf[schemas.Reject](ctx, a.Store, d) {
+			if err != nil {
+				return nil, err
+			}
+			i := slices.IndexFunc(found, func(r reject) bool { return r.stage == row.Stage && r.rule == row.Rule })
+			if i < 0 {
+				i = len(found)
+				found = append(found, reject{stage: row.Stage, rule: row.Rule, example: row.Origin.File + ":" + digits(row.Origin.Line) + " " + row.Reason})
+			}
+			found[i].rows++
+		}
+	}
+	slices.SortFunc(found, func(a, b reject) int {
+		return cmp.Or(slices.Index(rowStages(), a.stage)-slices.Index(rowStages(), b.stage), cmp.Compare(b.rows, a.rows), strings.Compare(a.rule, b.rule))
+	})
+	return found, nil
+}
