@@ -38,7 +38,7 @@ type baseRecipe struct {
 
 func defaultRecipe(dev device.Device) baseRecipe {
 	return baseRecipe{
-		Seed: 42, Vocabulary: 3000, TextSamples: 1500, Talks: 6000, Steps: 220, BatchTokens: 1536,
+		Seed: 42, Vocabulary: 3000, TextSamples: 1500, Talks: 12000, Steps: 420, BatchTokens: 1536,
 		Layers: 4, Hidden: 256, FFN: 688, Heads: 4, Groups: 2, Device: dev.Info().Kind,
 	}
 }

@@ -86,8 +86,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 func settings(c config.Config, dir, base string) config.Config {
 	c.Dir, c.Model.Base = dir, base
 	c.Tokenize.MaxLength = 512
-	c.Train.LearningRate = 2e-3
-	c.Train.Epochs = 3
+	c.Train.LearningRate = 3e-3
+	c.Train.Epochs = 8
 	c.Train.BatchTokens = 2048
 	c.Train.WarmupSteps = 5
 	c.Train.EvalEvery = 20

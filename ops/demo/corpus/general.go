@@ -6,15 +6,22 @@ import (
 	"math/rand/v2"
 )
 
-// General is an endless stream of small talk in both languages: greetings,
-// hobbies, weather, food, sums, plain facts. It teaches a base model the two
-// languages and the shape of a conversation, and nothing about the shop.
+// General is an endless stream of small talk in both languages (greetings,
+// hobbies, weather, food, sums, plain facts) and of reading exercises (see
+// reading.go). It teaches a base model the two languages and the shape of a
+// conversation, and nothing about what the shop answers to whom.
 func General(seed uint64) iter.Seq[[]Message] {
 	return func(yield func([]Message) bool) {
 		r := rand.New(rand.NewPCG(seed, 0x67656e6572616c))
-		topics := [][]line{generalChinese(), generalEnglish()}
+		topics, shops := [][]line{generalChinese(), generalEnglish()}, []*shop{chinese(), english()}
 		for {
 			lang := r.IntN(2)
+			if r.IntN(3) > 0 {
+				if !yield(reading(r, shops[lang])) {
+					return
+				}
+				continue
+			}
 			lines := topics[lang]
 			var talk []Message
 			for range 1 + r.IntN(3) {
