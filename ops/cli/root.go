@@ -58,9 +58,11 @@ signed ChatGLM3, and keeps doing that, every night, by itself.`,
 		}
 	}
 	add("flow", "The flow, from customers' logs to a published model:",
+		newDemoCommand(env),
 		newIngestCommand(env),
 		newTrainCommand(env),
 		newEvaluateCommand(env),
+		newRunsCommand(env),
 	)
 	add("engine", "The engine, without the flow:",
 		newFinetuneCommand(env),
