@@ -11,6 +11,9 @@ import (
 	"golang.org/x/text/message/catalog"
 )
 
+// Languages are the ones the product speaks.
+func Languages() []string { return []string{"en", "zh"} }
+
 // A Printer formats phrases, with numbers as the language writes them.
 type Printer struct {
 	*message.Printer
@@ -30,6 +33,15 @@ func New(lang string) (Printer, error) {
 		}
 	}
 	return Printer{message.NewPrinter(tag, message.Catalog(c)), name}, nil
+}
+
+// Word says a word that comes with data, and stays as it is if the catalogue
+// lacks it. Unlike a phrase it is no format.
+func (p Printer) Word(word string) string {
+	if strings.Contains(word, "%") {
+		return word
+	}
+	return p.Sprintf(word)
 }
 
 // FromEnviron is the language of a terminal: GLMFLOW_LANG, else the POSIX
