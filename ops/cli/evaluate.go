@@ -85,7 +85,7 @@ func (f *evaluateFlags) run(c *cobra.Command, env Env) error {
 }
 
 func (f *evaluateFlags) ask(ctx context.Context, c *cobra.Command, env Env, a *app.App, order schemas.EvalOrder) error {
-	id := orderID("evaluate", env.Now())
+	id := orderID("eval")
 	if err := a.Evaluate(ctx, id, actor(), order); err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (f *evaluateFlags) upload(ctx context.Context, a *app.App) (string, error) 
 
 // reference makes a directory's name one that other processes understand.
 func reference(ref string) (string, error) {
-	if info, err := os.Stat(ref); err != nil || !info.IsDir() {
+	if info, err := os.Stat(ref); ref == "base" || err != nil || !info.IsDir() {
 		return ref, nil
 	}
 	return filepath.Abs(ref)

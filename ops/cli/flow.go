@@ -28,7 +28,7 @@ func (f *flowFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.dir, "dir", "", "directory of the flow; by default glmflow in the user's data directory (GLMFLOW_DIR)")
 	flags.StringVar(&f.nats, "nats", "", "URL of a nats-server to use, instead of the one in --dir (GLMFLOW_NATS)")
 	flags.StringVar(&f.artifacts, "artifacts", "", "where artifacts lie: a directory or a bucket's URL; by default in --dir (GLMFLOW_ARTIFACTS)")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log more than warnings, as log.level says")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log what happens inside, as log.level says")
 }
 
 // addBase is for the verbs that may have to serve stages themselves.

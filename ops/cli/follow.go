@@ -121,10 +121,14 @@ func (f *follower) look(ctx context.Context, run ledger.Run) error {
 		return nil
 	}
 	q, served, err := f.app.Broker.Queue(ctx, stage.Name)
-	if err == nil && (!served || q.Working == 0) {
-		f.idle = "waits; nobody serves this stage yet"
+	switch {
+	case err != nil: // not knowing is no reason to stop
+	case q.Retried > 0:
+		f.idle = "is tried again after an error; the log of who serves it tells (here: --verbose)"
+	case !served || q.Working == 0:
+		f.idle = "waits: nobody serves this stage yet"
 	}
-	return nil // not knowing is no reason to stop
+	return nil
 }
 
 // show draws the active stage and says what the stages before it did.
@@ -178,7 +182,7 @@ func (f *follower) summary(s ledger.StageState) string {
 			parts = append(parts, digits(s.RowsIn)+" →")
 		}
 		parts = append(parts, count(int(s.RowsOut), "row"))
-	case p.Total > 0:
+	case p.Total > 1:
 		parts = append(parts, fmt.Sprintf("%s %s", digits(p.Done), p.Unit))
 	}
 	text := strings.Join(parts, " ")

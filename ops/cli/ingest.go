@@ -113,20 +113,7 @@ func ingested(ctx context.Context, a *app.App, s *term.Screen, run ledger.Run) e
 		table = append(table, []string{st.Name, some(st.RowsIn), digits(st.RowsOut), digits(st.Rejected)})
 	}
 	fmt.Fprint(s.W, s.Table(table, 1, 2, 3))
-	rejects, err := countRejects(ctx, a, run.ID)
-	if err != nil {
-		return err
-	}
-	if len(rejects) == 0 {
-		return nil
-	}
-	say(s.W, "\nRejected, each row kept with its reason:")
-	table = [][]string{{"stage", "rule", "rows", "for example"}}
-	for _, r := range rejects {
-		table = append(table, []string{r.stage, r.rule, digits(r.rows), r.example})
-	}
-	fmt.Fprint(s.W, s.Table(table, 2))
-	return nil
+	return writeRejects(ctx, a, s, run.ID)
 }
 
 // mappingText reads and checks a mapping file, "" for none.

@@ -7,11 +7,11 @@ import (
 	"github.com/glmflow/glmflow/ops/config"
 )
 
-// logger is that of a verb for people: it speaks when something is wrong, and
-// of everything with --verbose.
+// logger is that of a verb for people, who read its output instead: it is silent
+// unless they say --verbose.
 func (f flowFlags) logger(c config.Log, w io.Writer) (*slog.Logger, error) {
 	if !f.verbose {
-		c.Level = "error"
+		return slog.New(slog.DiscardHandler), nil
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {

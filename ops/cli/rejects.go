@@ -3,10 +3,12 @@ package cli
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/glmflow/glmflow/ops/app"
+	"github.com/glmflow/glmflow/ops/term"
 	"github.com/glmflow/glmflow/pipeline"
 	"github.com/glmflow/glmflow/schemas"
 )
@@ -16,6 +18,21 @@ type reject struct {
 	stage, rule string
 	rows        int64
 	example     string // where the first one lies, and why
+}
+
+// writeRejects says what a run dropped and why.
+func writeRejects(ctx context.Context, a *app.App, s *term.Screen, run string) error {
+	rejects, err := countRejects(ctx, a, run)
+	if err != nil || len(rejects) == 0 {
+		return err
+	}
+	say(s.W, "\nRejected, each row kept with its reason:")
+	table := [][]string{{"stage", "rule", "rows", "for example"}}
+	for _, r := range rejects {
+		table = append(table, []string{r.stage, r.rule, digits(r.rows), r.example})
+	}
+	fmt.Fprint(s.W, s.Table(table, 2))
+	return nil
 }
 
 // countRejects reads a run's rejected rows, in the order of the flow and then

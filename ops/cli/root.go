@@ -63,6 +63,8 @@ signed ChatGLM3, and keeps doing that, every night, by itself.`,
 		newTrainCommand(env),
 		newEvaluateCommand(env),
 		newRunsCommand(env),
+		newModelsCommand(env),
+		newScheduleCommand(env),
 	)
 	add("engine", "The engine, without the flow:",
 		newFinetuneCommand(env),

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +49,7 @@ that wait are done before. Exit code 3 says that the gate said no.`,
 func (f *trainFlags) run(c *cobra.Command, env Env) error {
 	return f.flow.with(c, env, func(ctx context.Context, a *app.App) error {
 		if !f.wait {
-			id, err := f.order(ctx, env, a)
+			id, err := f.order(ctx, a)
 			if err != nil {
 				return err
 			}
@@ -64,8 +63,8 @@ func (f *trainFlags) run(c *cobra.Command, env Env) error {
 	})
 }
 
-func (f *trainFlags) order(ctx context.Context, env Env, a *app.App) (string, error) {
-	id := orderID("train", env.Now())
+func (f *trainFlags) order(ctx context.Context, a *app.App) (string, error) {
+	id := orderID("train")
 	return id, a.Train(ctx, id, actor(), schemas.TrainOrder{Reason: f.reason, Model: f.model})
 }
 
@@ -79,7 +78,7 @@ func (f *trainFlags) orderAndWait(ctx context.Context, c *cobra.Command, env Env
 			return err
 		}
 	}
-	id, err := f.order(ctx, env, a)
+	id, err := f.order(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -97,26 +96,10 @@ func (f *trainFlags) orderAndWait(ctx context.Context, c *cobra.Command, env Env
 
 // trained says what came of a retraining.
 func trained(ctx context.Context, a *app.App, s *term.Screen, run ledger.Run) error {
-	o, err := outcomeOf(ctx, a, run)
-	if err != nil {
-		return err
-	}
 	for _, n := range run.Notes {
 		say(s.W, "%s: %s", n.Stage, n.Text)
 	}
-	if o.Adapter != nil {
-		fmt.Fprintln(s.W)
-		writeCurve(s, *o.Adapter)
-	}
-	if o.Score != nil {
-		fmt.Fprintln(s.W)
-		writeScore(s, *o.Score)
-	}
-	for _, r := range run.Releases {
-		fmt.Fprintln(s.W)
-		writeRelease(s, r)
-	}
-	return nil
+	return writeOutcome(ctx, a, s, run)
 }
 
 // verdict is the error that a run ends with.
@@ -132,7 +115,5 @@ func verdict(run ledger.Run) error {
 	return nil
 }
 
-// orderID names an order after its moment, so that people find it again.
-func orderID(verb string, at time.Time) string {
-	return fmt.Sprintf("%s-%s-%s", verb, at.UTC().Format("20060102-150405"), strings.ToLower(rand.Text()[:4]))
-}
+// orderID names an order: no two orders have the same id.
+func orderID(verb string) string { return verb + "-" + strings.ToLower(rand.Text()[:8]) }

@@ -81,6 +81,14 @@ func clock(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04")
 }
 
+// day is a shorter time for listings: without the year, if it is this one.
+func day(t, now time.Time) string {
+	if t.Local().Year() == now.Local().Year() {
+		return t.Local().Format("01-02 15:04")
+	}
+	return clock(t)
+}
+
 // took is how long a run lasted, or has lasted so far.
 func took(r ledger.Run, now time.Time) string {
 	if r.Started.IsZero() {

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glmflow/glmflow/ops/app"
+	"github.com/glmflow/glmflow/ops/term"
+)
+
+func newModelsHistoryCommand(env Env) *cobra.Command {
+	var (
+		flow   flowFlags
+		asJSON bool
+	)
+	c := &cobra.Command{
+		Use:   "history NAME",
+		Short: "Show who published, promoted and rolled back what, and why",
+		Args:  wrong(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			return flow.with(c, env, func(_ context.Context, a *app.App) error {
+				m, err := findModel(a, args[0])
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return writeJSON(c.OutOrStdout(), orEmpty(m.History))
+				}
+				s := term.NewScreen(c.OutOrStdout())
+				table := [][]string{{"when", "what", "aliases", "who", "why"}}
+				for _, e := range slices.Backward(m.History) {
+					table = append(table, []string{day(e.Time, env.Now()), fmt.Sprintf("%s %d", e.Action, e.Version), moves(e.Aliases), e.Actor, e.Reason})
+				}
+				fmt.Fprint(s.W, s.Table(table))
+				return nil
+			})
+		},
+	}
+	jsonFlag(c.Flags(), &asJSON)
+	flow.add(c.Flags())
+	return c
+}
