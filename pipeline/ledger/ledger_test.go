@@ -151,11 +151,11 @@ func TestRunThroughTheFlow(t *testing.T) {
 	// So must one whose last message is an entry of a model's history.
 	s.event(schemas.Score, "r5", "s5", 1)
 	s.done("publish", "r5", "s5", broker.Output{ID: "a5", Kind: schemas.ModelAlias})
-	if r := v.runs["r5"]; r.Settled() {
+	if r := v.runs["r5"]; r.Settled() || !r.Finished.IsZero() {
 		t.Error("a run looks settled before its release is in it")
 	}
 	s.event(schemas.ModelAlias, "r5", "a5", schemas.AliasChange{Release: &schemas.ReleaseRow{Version: 1}})
-	if r := v.runs["r5"]; !r.Settled() || len(r.Releases) != 1 {
+	if r := v.runs["r5"]; !r.Settled() || len(r.Releases) != 1 || r.Finished.IsZero() {
 		t.Errorf("run %+v", r.Run)
 	}
 	r := v.runs["r1"].Run

@@ -40,6 +40,7 @@ type run struct {
 	waiting   map[job]int64       // jobs without outcome → rows of their dataset
 	coming    map[uint64]struct{} // outputs that a done record names and that stand behind it in its batch
 	cancelled bool
+	ended     time.Time // when the last of its jobs so far ended
 }
 
 // A job is one stage's work on one event.
@@ -252,10 +253,12 @@ func (r *run) settle(at time.Time) {
 	default:
 		r.State = Finished
 	}
-	if r.Waiting > 0 {
-		r.Finished = time.Time{}
-	} else if at.After(r.Finished) {
-		r.Finished = at
+	if at.After(r.ended) {
+		r.ended = at
+	}
+	r.Finished = time.Time{}
+	if r.Waiting == 0 {
+		r.Finished = r.ended // the last message may be an output, which ends no job
 	}
 }
 
