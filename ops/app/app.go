@@ -83,6 +83,9 @@ func connect(ctx context.Context, c config.Config, log *slog.Logger) (b *broker.
 	return nil, false, err
 }
 
+// Holder says which process runs the broker over the directory.
+func (a *App) Holder() string { return broker.Holder(filepath.Join(a.Config.Dir, brokerDir)) }
+
 // Close leaves the flow.
 func (a *App) Close() error {
 	var errs []error

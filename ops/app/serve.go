@@ -29,8 +29,8 @@ import (
 // what it holds and returns nil. Together with the stages it turns firings of
 // schedules into retrainings, and thresholds too; any number of processes may.
 func (a *App) Serve(ctx context.Context, observer pipeline.Observer) error {
-	if a.Attached {
-		return fmt.Errorf("%s is served by another process already: stop it first, or say another --dir", a.Config.Dir)
+	if err := a.Ready(); err != nil {
+		return err
 	}
 	names := a.Stages()
 	deps, done, err := a.deps(ctx, names)
@@ -131,8 +131,11 @@ func (a *App) deps(ctx context.Context, names []string) (d stages.Deps, done fun
 	return d, done, nil
 }
 
-// Ready reports early what Serve would lack.
+// Ready reports early what would keep Serve from serving.
 func (a *App) Ready() error {
+	if a.Attached {
+		return fmt.Errorf("%s is in use by %s: stop it first, or say another --dir", a.Config.Dir, a.Holder())
+	}
 	if names := a.Stages(); !slices.Contains(names, "tokenize") && !slices.Contains(names, "train") && !slices.Contains(names, "evaluate") {
 		return nil
 	}

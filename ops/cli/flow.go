@@ -36,8 +36,8 @@ func (f *flowFlags) addBase(flags *pflag.FlagSet) {
 	flags.StringVar(&f.base, "base", "", "directory of the ChatGLM3 that is fine-tuned (GLMFLOW_MODEL_BASE)")
 }
 
-// config is the whole configuration, checked.
-func (f flowFlags) config(env Env) (config.Config, error) {
+// config is the whole configuration, checked. More is what further flags say.
+func (f flowFlags) config(env Env, more ...func(*config.Config)) (config.Config, error) {
 	c, err := config.Load(f.file, env.Environ)
 	if err != nil {
 		return c, usageError{err}
@@ -49,6 +49,9 @@ func (f flowFlags) config(env Env) (config.Config, error) {
 		if s.flag != "" {
 			*s.value = s.flag
 		}
+	}
+	for _, set := range more {
+		set(&c)
 	}
 	if err := c.Validate(); err != nil {
 		return c, usageError{err}

@@ -186,6 +186,9 @@ func (f *follower) summary(s ledger.StageState) string {
 		parts = append(parts, fmt.Sprintf("%s %s", digits(p.Done), p.Unit))
 	}
 	text := strings.Join(parts, " ")
+	if text == "" {
+		text = "done"
+	}
 	for _, note := range []struct {
 		n    int64
 		what string

@@ -59,6 +59,7 @@ signed ChatGLM3, and keeps doing that, every night, by itself.`,
 	}
 	add("flow", "The flow, from customers' logs to a published model:",
 		newDemoCommand(env),
+		newUpCommand(env),
 		newIngestCommand(env),
 		newTrainCommand(env),
 		newEvaluateCommand(env),
