@@ -33,9 +33,16 @@ func Chinese() map[string]string {
 		"model": "模型", "versions": "版本数", "version": "版本", "aliases": "别名", "gate": "门禁",
 		"History": "历史", "action": "操作", "publish": "发布", "promote": "提升", "rollback": "回滚",
 
+		// The demo's progress.
+		"clean":                                "清洗",
+		"%d conversations of an invented shop": "一家虚构商店的 %d 段对话",
+		"trained on small talk, kept for the next time": "已用闲聊训练，保留供下次使用",
+		"found from an earlier time":                    "沿用之前训练的结果",
+		"%d conversations in, %d ready to learn from":   "输入对话 %d 段，可用于学习 %d 段",
+
 		// The demo's report.
 		"From conversations to a model": "从对话到模型",
-		"%d conversations in %d files; %d lines could not be read and are kept with their reasons.": "%d 段对话，来自 %d 个文件；%d 行无法读取，已连同原因保留。",
+		"Files: %d. Conversations: %d. Lines that could not be read, kept with their reasons: %d.": "文件：%d。对话：%d。无法读取并已连同原因保留的行：%d。",
 		"what": "项目", "rule": "规则", "in": "输入", "dropped": "丢弃", "changed": "修改", "out": "输出",
 		"Personal data masked: %s.": "已遮蔽的个人信息：%s。",
 		"Planted and found":         "埋入与找回",
