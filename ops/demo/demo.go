@@ -90,8 +90,8 @@ func settings(c config.Config, dir, base string) config.Config {
 	c.Train.Epochs = 8
 	c.Train.BatchTokens = 2048
 	c.Train.WarmupSteps = 5
-	c.Train.EvalEvery = 20
-	c.Train.SaveEvery = 20
+	c.Train.EvalEvery = 40
+	c.Train.SaveEvery = 40
 	c.Train.LoRA.Rank = 16
 	c.Train.LoRA.Alpha = 32
 	c.Train.LoRA.Targets = []string{"query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"}

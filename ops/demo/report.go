@@ -84,7 +84,7 @@ func (w writer) table(rows [][]string, right ...int) {
 }
 
 func (w writer) cleaning(r Report) {
-	w.line("%d conversations in %d files; %d lines could not be read and are kept with their reasons.", r.Raw, r.Files, r.Rejected)
+	w.line("Files: %d. Conversations: %d. Lines that could not be read, kept with their reasons: %d.", r.Files, r.Raw, r.Rejected)
 	rows := [][]string{{w.p.Sprintf("rule"), w.p.Sprintf("in"), w.p.Sprintf("dropped"), w.p.Sprintf("changed"), w.p.Sprintf("out")}}
 	for _, c := range r.Rules {
 		rows = append(rows, []string{c.Rule, w.number(c.In), w.some(c.In - c.Out), w.some(c.Edited), w.number(c.Out)})
