@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
 )
 
 // Names of the files of a checkpoint directory.
@@ -94,6 +96,9 @@ func (d *Dir) Close() error {
 	return errors.Join(errs...)
 }
 
+// Names lists the tensors of all files in alphabetical order.
+func (d *Dir) Names() []string { return slices.Sorted(maps.Keys(d.where)) }
+
 // Shape is the shape of tensor name.
 func (d *Dir) Shape(name string) ([]int, error) {
 	f := d.where[name]
@@ -115,7 +120,8 @@ func (d *Dir) Read(name string, dst []float32) error {
 
 // CreateDir writes tensors into dir as one file, or as shards with an index
 // where one would be larger than 5 GB. Files of an earlier checkpoint in dir
-// that it does not replace are removed.
+// that it does not replace are removed. Every file is replaced at once, the
+// directory is not: write over a checkpoint only what may be lost.
 func CreateDir(dir string, tensors []Output) error {
 	meta := map[string]string{"format": "pt"}
 	shards := split(tensors, shardBytes)
@@ -142,7 +148,7 @@ func CreateDir(dir string, tensors []Output) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, indexFile), append(text, '\n'), 0o644); err != nil {
+	if err := atomicfile.WriteBytes(filepath.Join(dir, indexFile), append(text, '\n')); err != nil {
 		return err
 	}
 	return removeOthers(dir, append(slices.Collect(maps.Values(x.WeightMap)), indexFile)...)
@@ -161,26 +167,31 @@ func split(tensors []Output, limit int64) [][]Output {
 		shards[len(shards)-1] = append(shards[len(shards)-1], t)
 		room -= size
 	}
-	return slices.Clip(shards)
+	return shards
 }
 
 // removeOthers removes the files of an earlier checkpoint that were not
-// replaced: with an index left over, the old weights would be read.
+// replaced, the index first: while it is there, the old weights are read.
 func removeOthers(dir string, keep ...string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
+	old := []string{indexFile, singleFile}
 	for _, e := range entries {
-		name := e.Name()
-		shard, err := filepath.Match("model-*-of-*.safetensors", name)
+		shard, err := filepath.Match("model-*-of-*.safetensors", e.Name())
 		if err != nil {
 			return err
 		}
-		if !shard && name != singleFile && name != indexFile || slices.Contains(keep, name) {
+		if shard {
+			old = append(old, e.Name())
+		}
+	}
+	for _, name := range old {
+		if slices.Contains(keep, name) {
 			continue
 		}
-		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -1,6 +1,8 @@
 package safetensors
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -34,10 +36,31 @@ func TestAnEarlierCheckpointIsReplaced(t *testing.T) {
 	if err := d.Read("w", w[:]); err != nil || w[0] != 2 {
 		t.Errorf("read %g (%v), want the 2 that was saved last", w[0], err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, shard)); err == nil {
-		t.Error("the old shard is still there")
+	for _, old := range []string{shard, indexFile} {
+		if _, err := os.Stat(filepath.Join(dir, old)); err == nil {
+			t.Errorf("the old %s is still there", old)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "notes.txt")); err != nil {
 		t.Errorf("another file was removed: %v", err)
+	}
+}
+
+// TestAShrinkingFileIsAnError: somebody cuts a file off while it is open.
+func TestAShrinkingFileIsAnError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	if err := Create(path, []Output{Values("w", []int{1 << 18}, make([]float32, 1<<18))}, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Truncate(path, 1<<12); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Read("w", make([]float32, 1<<18)); !errors.Is(err, io.EOF) {
+		t.Errorf("error %v, want the end of the file", err)
 	}
 }

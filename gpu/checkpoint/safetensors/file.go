@@ -6,21 +6,21 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 )
 
 // A File is an open safetensors file.
 type File struct {
 	name    string
 	r       io.ReaderAt
-	close   func() error
-	tensors []Tensor
+	close   func() error // nil for a reader that somebody else closes
+	tensors []Tensor     // in the order of their bytes
 	index   map[string]int
 	meta    map[string]string
-	data    int64
+	data    int64 // offset of the data section
 }
 
-// Open opens the file at path and checks its header. On Linux the file is
-// mapped into memory.
+// Open opens the file at path and checks its header.
 func Open(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -31,20 +31,17 @@ func Open(path string) (*File, error) {
 		f.Close()
 		return nil, err
 	}
-	r, unmap := mapped(f, info.Size())
-	file, err := newFile(path, r, info.Size())
+	file, err := NewFile(path, f, info.Size())
 	if err != nil {
-		unmap()
+		f.Close()
 		return nil, err
 	}
-	file.close = unmap
+	file.close = f.Close
 	return file, nil
 }
 
 // NewFile reads a file of the given size from r; name is for errors.
-func NewFile(name string, r io.ReaderAt, size int64) (*File, error) { return newFile(name, r, size) }
-
-func newFile(name string, r io.ReaderAt, size int64) (*File, error) {
+func NewFile(name string, r io.ReaderAt, size int64) (*File, error) {
 	tensors, meta, data, err := readHeader(r, size)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -79,7 +76,7 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return f.tensors[i], true
 }
 
-// Converted a piece at a time: large enough for the disk, small for the cache.
+// pieceElements are converted at a time: enough for the disk, few for the cache.
 const pieceElements = 1 << 16
 
 // Read decodes tensor name into dst, which must have its length, as float32.
@@ -93,14 +90,14 @@ func (f *File) Read(name string, dst []float32) error {
 	}
 	size, _ := t.DType.size()
 	raw := make([]byte, min(int64(len(dst)), pieceElements)*size)
-	for at := 0; at < len(dst); at += pieceElements {
-		part := dst[at:min(at+pieceElements, len(dst))]
+	offset := f.data + t.begin
+	for part := range slices.Chunk(dst, pieceElements) {
 		piece := raw[:int64(len(part))*size]
-		offset := f.data + t.begin + int64(at)*size
 		if _, err := f.r.ReadAt(piece, offset); err != nil {
 			return fmt.Errorf("%s: tensor %q: offset %d: %w", f.name, name, offset, err)
 		}
 		decode(t.DType, part, piece)
+		offset += int64(len(piece))
 	}
 	return nil
 }

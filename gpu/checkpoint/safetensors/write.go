@@ -1,14 +1,14 @@
 package safetensors
 
 import (
-	"bufio"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
+	"slices"
+
+	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
 )
 
 // An Output is a tensor to write, as F32. Read is called once, when its turn
@@ -59,53 +59,32 @@ func Write(w io.Writer, tensors []Output, meta map[string]string) error {
 	for (8+len(text))%8 != 0 { // readers like the data aligned
 		text = append(text, ' ')
 	}
-	b := bufio.NewWriterSize(w, 1<<20)
-	if err := binary.Write(b, binary.LittleEndian, uint64(len(text))); err != nil {
+	if _, err := w.Write(append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...)); err != nil {
 		return err
 	}
-	if _, err := b.Write(text); err != nil {
-		return err
-	}
-	values := make([]float32, largest)
+	values, raw := make([]float32, largest), make([]byte, 0, 4*pieceElements)
 	for _, t := range tensors {
 		part := values[:t.len()]
 		if err := t.Read(part); err != nil {
 			return fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
-		var raw [4]byte
-		for _, v := range part {
-			binary.LittleEndian.PutUint32(raw[:], math.Float32bits(v))
-			if _, err := b.Write(raw[:]); err != nil {
+		for piece := range slices.Chunk(part, pieceElements) {
+			raw = raw[:0]
+			for _, v := range piece {
+				raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+			}
+			if _, err := w.Write(raw); err != nil {
 				return err
 			}
 		}
 	}
-	return b.Flush()
+	return nil
 }
 
 // Create writes a file that appears at path whole or not at all.
-func Create(path string, tensors []Output, meta map[string]string) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if err := Write(f, tensors, meta); err != nil {
+func Create(path string, tensors []Output, meta map[string]string) error {
+	if err := atomicfile.Write(path, func(w io.Writer) error { return Write(w, tensors, meta) }); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return nil
 }
