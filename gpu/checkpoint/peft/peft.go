@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 
+	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 )
 
@@ -61,6 +63,10 @@ func (c Config) supported() error {
 		return fmt.Errorf("peft_type is %q: only \"LORA\" is supported", c.PeftType)
 	case c.R < 1 || c.R > 4096:
 		return fmt.Errorf("r is %d: want 1 to 4096", c.R)
+	case !(c.LoraAlpha > 0 && c.LoraAlpha <= math.MaxFloat32):
+		return fmt.Errorf("lora_alpha is %g: want a number above 0", c.LoraAlpha)
+	case c.InitLoraWeights != nil && c.InitLoraWeights != true && c.InitLoraWeights != false && c.InitLoraWeights != "gaussian":
+		return fmt.Errorf("init_lora_weights is %v: its adapters may belong to a changed base model; convert them to plain LoRA first", c.InitLoraWeights)
 	case c.Bias != "" && c.Bias != "none":
 		return fmt.Errorf("bias is %q: only \"none\" is supported", c.Bias)
 	case len(c.RankPattern)+len(c.AlphaPattern) > 0:
@@ -82,7 +88,8 @@ func TensorName(path, matrix string) string {
 	return "base_model.model." + path + ".lora_" + matrix + ".weight"
 }
 
-// Save writes an adapter to dir, which is created.
+// Save writes an adapter to dir, which is created: first the weights, then the
+// configuration, each whole or not at all.
 func Save(dir string, c Config, tensors []safetensors.Output) error {
 	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
@@ -91,10 +98,10 @@ func Save(dir string, c Config, tensors []safetensors.Output) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, ConfigFile), append(text, '\n'), 0o644); err != nil {
+	if err := safetensors.Create(filepath.Join(dir, ModelFile), tensors, map[string]string{"format": "pt"}); err != nil {
 		return err
 	}
-	return safetensors.Create(filepath.Join(dir, ModelFile), tensors, map[string]string{"format": "pt"})
+	return atomicfile.WriteBytes(filepath.Join(dir, ConfigFile), append(text, '\n'))
 }
 
 // ReadConfig reads the configuration of the adapter in dir and refuses what is

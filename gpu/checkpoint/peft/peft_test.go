@@ -89,9 +89,12 @@ func TestUnsupportedAdapters(t *testing.T) {
 		`"use_rslora":true`:           "use_rslora",
 		`"use_dora":true`:             "use_dora",
 		`"target_modules":[]`:         "target_modules",
+		`"lora_alpha":0`:              "lora_alpha",
+		`"lora_alpha":1e300`:          "lora_alpha",
+		`"init_lora_weights":"pissa"`: "init_lora_weights",
 	} {
 		dir := t.TempDir()
-		text := `{"peft_type":"LORA","r":8,"bias":"none","target_modules":["query_key_value"],` + change + `}`
+		text := `{"peft_type":"LORA","r":8,"lora_alpha":32,"bias":"none","target_modules":["query_key_value"],` + change + `}`
 		if err := os.WriteFile(filepath.Join(dir, ConfigFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
