@@ -55,6 +55,7 @@ func (r *Report) collect(ctx context.Context, a *app.App, files int, ingested, t
 	if len(trained.Windows) == 0 {
 		return fmt.Errorf("no window was cut: %s", notes(trained))
 	}
+	r.Window.Duplicates = trained.Stage(window.Name).Rejected
 	if err := r.addWindow(ctx, a.Store, artifact.Digest(trained.Windows[0]), &found); err != nil {
 		return err
 	}
@@ -126,10 +127,8 @@ func (r *Report) addWindow(ctx context.Context, store *artifact.Store, digest ar
 	if err != nil {
 		return err
 	}
-	w := WindowCounts{Digest: string(digest)}
-	for _, d := range m.Dropped {
-		w.Duplicates += d.Rows
-	}
+	w := &r.Window
+	w.Digest = string(digest)
 	for _, split := range []window.Split{window.Train, window.Validation, window.Test} {
 		p := m.Part(split)
 		w.In += p.Rows
@@ -144,6 +143,5 @@ func (r *Report) addWindow(ctx context.Context, store *artifact.Store, digest ar
 	}
 	w.In += w.Duplicates
 	w.Train, w.Validation, w.Test = m.Part(window.Train).Rows, m.Part(window.Validation).Rows, m.Part(window.Test).Rows
-	r.Window = w
 	return nil
 }

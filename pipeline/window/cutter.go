@@ -128,12 +128,12 @@ func (c *Cutter) Run(ctx context.Context, job *pipeline.Job) error {
 	}
 	if news < c.config.MinRows {
 		note := fmt.Sprintf("no retraining of %s: %s new, %d needed (window.min_rows)", model, conversations(news), c.config.MinRows)
-		note += fmt.Sprintf("; read %d, dropped %d%s", read, len(dropped), inBrackets(count(dropped)))
+		note += fmt.Sprintf("; read %d, dropped %d%s", read, len(dropped), inBrackets(dropped))
 		job.Note(note)
 		job.Log().Info("no window", "reason", note)
 		return nil
 	}
-	m := Manifest{Version: 1, Vocab: vocab, Key: c.config.Key, Dropped: count(dropped), Against: slices.Concat([]string{}, against)}
+	m := Manifest{Version: 1, Vocab: vocab, Key: c.config.Key, Against: slices.Concat([]string{}, against)}
 	splits := deal(kept, c.config.Key, c.config.Validation, c.config.Test, c.config.MinHeldOut)
 	for _, split := range []Split{Train, Validation, Test} {
 		part, err := storePart(ctx, job.Store(), split, splits[split])
@@ -149,7 +149,7 @@ func (c *Cutter) Run(ctx context.Context, job *pipeline.Job) error {
 	if err := pipeline.Emit(job, schemas.DialogueReject, dropped...); err != nil {
 		return err
 	}
-	job.Note(summary(model, m, len(fresh.Sources)-len(sources)))
+	job.Note(summary(model, m, dropped, len(fresh.Sources)-len(sources)))
 	return c.post(job, model, string(digest), order.Reason, sources, fresh.Last)
 }
 
@@ -244,24 +244,11 @@ func (c *Cutter) post(job *pipeline.Job, model, digest, reason string, sources [
 	return job.Post(ev, pipeline.ExpectLast(last))
 }
 
-// count sums the dropped rows by rule, in the order of the rules' names.
-func count(dropped []schemas.Reject) []Drop {
-	rows := make(map[string]int64)
-	for _, d := range dropped {
-		rows[d.Rule]++
-	}
-	drops := []Drop{}
-	for _, rule := range slices.Sorted(maps.Keys(rows)) {
-		drops = append(drops, Drop{rule, rows[rule]})
-	}
-	return drops
-}
-
 // summary says in a sentence what a window holds.
-func summary(model string, m Manifest, waiting int) string {
+func summary(model string, m Manifest, dropped []schemas.Reject, waiting int) string {
 	text := fmt.Sprintf("window for %s: %d to train, %d to validate, %d to test", model, m.Part(Train).Rows, m.Part(Validation).Rows, m.Part(Test).Rows)
-	if len(m.Dropped) > 0 {
-		text += "; left out" + inBrackets(m.Dropped)
+	if len(dropped) > 0 {
+		text += "; left out" + inBrackets(dropped)
 	}
 	if waiting > 0 {
 		text += fmt.Sprintf("; %d datasets wait for the next window (window.max_rows)", waiting)
@@ -269,13 +256,18 @@ func summary(model string, m Manifest, waiting int) string {
 	return text
 }
 
-func inBrackets(drops []Drop) string {
-	if len(drops) == 0 {
+// inBrackets counts what was dropped by rule, in the order of the rules' names.
+func inBrackets(dropped []schemas.Reject) string {
+	if len(dropped) == 0 {
 		return ""
 	}
+	rows := make(map[string]int)
+	for _, d := range dropped {
+		rows[d.Rule]++
+	}
 	var parts []string
-	for _, d := range drops {
-		parts = append(parts, fmt.Sprintf("%s %d", d.Rule, d.Rows))
+	for _, rule := range slices.Sorted(maps.Keys(rows)) {
+		parts = append(parts, fmt.Sprintf("%s %d", rule, rows[rule]))
 	}
 	return " (" + strings.Join(parts, ", ") + ")"
 }

@@ -24,13 +24,13 @@ const (
 
 // A Manifest names the rows of a window. It is an artifact, canonical JSON, and
 // its digest is the window's name. It depends on the rows, the earlier windows
-// and the configuration, and on nothing else.
+// and the configuration, and on nothing else: not even on how many copies of its
+// rows there were, since some of them are dropped before they come here.
 type Manifest struct {
 	Version int      `json:"version"` // 1
 	Vocab   string   `json:"vocab"`   // vocabulary in which the rows are encoded, as their datasets say
 	Key     string   `json:"key"`     // key of the split hash
 	Parts   []Part   `json:"parts"`   // one a split, in the order train, validation, test
-	Dropped []Drop   `json:"dropped"` // what was left out, by rule
 	Against []string `json:"against"` // digests of the windows whose rows count as published, oldest first
 }
 
@@ -41,12 +41,6 @@ type Part struct {
 	Rows    int64  `json:"rows"`
 	Tokens  int64  `json:"tokens"`
 	Targets int64  `json:"targets"` // supervised tokens
-}
-
-// A Drop counts the rows that one rule left out.
-type Drop struct {
-	Rule string `json:"rule"`
-	Rows int64  `json:"rows"`
 }
 
 // maxManifest bounds what Load reads. A manifest takes 74 bytes a window that it

@@ -17,8 +17,9 @@
 // Every dialogue comes out exactly once, clean or rejected, with its id
 // unchanged. What a rule changed is named in Dialogue.Edits. Output follows from
 // the input and the configuration alone. Exact duplicates are dropped within one
-// input; near-duplicates are not dropped here but where a window is cut, from the
-// signature that this stage sets.
+// input, and of them the one stays that a window would keep, so that the cut into
+// inputs leaves no trace; near-duplicates are not dropped here but where a window
+// is cut, from the signature that this stage sets.
 //
 // # Configuration
 //

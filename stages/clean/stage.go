@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	stageName = "clean"
-	batchRows = 256 // rows that are emitted at once
-	maxSample = 512 // bytes of Reject.Sample
+	stageName  = "clean"
+	reportRows = 256 // rows between two reports
+	maxSample  = 512 // bytes of Reject.Sample
 )
 
 // Stage cleans conversations. See the package comment.
@@ -41,44 +41,38 @@ func (s *Stage) Spec() pipeline.Spec {
 
 // Run implements [pipeline.Stage].
 func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
-	masked := make(map[string]int64)
-	w := newWasher(rules(s.c, masked))
-	var clean []schemas.Dialogue
-	var rejects []schemas.Reject
-	flush := func(least int) error {
-		if len(clean)+len(rejects) < least {
-			return nil
-		}
-		if err := pipeline.Emit(job, schemas.DialogueClean, clean...); err != nil {
-			return err
-		}
-		if err := pipeline.Emit(job, schemas.DialogueReject, rejects...); err != nil {
-			return err
-		}
-		clean, rejects = clean[:0], rejects[:0]
-		return nil
-	}
-	rows := int64(0)
+	var rows []schemas.Dialogue
 	for d, err := range pipeline.Rows[schemas.Dialogue](job) {
-		if err == nil {
-			err = ctx.Err()
-		}
 		if err != nil {
 			return err
 		}
-		if reject := w.wash(&d); reject != nil {
-			rejects = append(rejects, *reject)
+		rows = append(rows, d)
+	}
+	masked := make(map[string]int64)
+	w := newWasher(rules(s.c, masked))
+	reject := make([]*schemas.Reject, len(rows))
+	for done, i := range canonical(rows) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		reject[i] = w.wash(&rows[i])
+		if (done+1)%reportRows == 0 {
+			job.Report(pipeline.Progress{Done: int64(done + 1), Total: int64(len(rows)), Unit: "conversations"})
+		}
+	}
+	var clean []schemas.Dialogue
+	var rejects []schemas.Reject
+	for i, d := range rows {
+		if reject[i] != nil {
+			rejects = append(rejects, *reject[i])
 		} else {
 			clean = append(clean, d)
 		}
-		if err := flush(batchRows); err != nil {
-			return err
-		}
-		if rows++; rows%batchRows == 0 {
-			job.Report(pipeline.Progress{Done: rows, Unit: "conversations"})
-		}
 	}
-	if err := flush(1); err != nil {
+	if err := pipeline.Emit(job, schemas.DialogueClean, clean...); err != nil {
+		return err
+	}
+	if err := pipeline.Emit(job, schemas.DialogueReject, rejects...); err != nil {
 		return err
 	}
 	meta, err := encodeMeta(map[string]any{schemas.MetaRules: w.counts, schemas.MetaPII: masked})

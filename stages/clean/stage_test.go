@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -195,5 +196,33 @@ func TestConfig(t *testing.T) {
 	}
 	if err := clean.DefaultConfig().Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Of dialogues that are the same once cleaned, the one with the smallest id stays,
+// whichever comes first.
+func TestDuplicatesIgnoreOrder(t *testing.T) {
+	plain, marked := dialogue("我的订单什么时候发货？", "您好，今天下午就会发货。"), dialogue("我的\u200b订单什么时候发货？", "您好，今天下午就会发货。")
+	if plain.ID == marked.ID {
+		t.Fatal("want two dialogues that differ before they are cleaned")
+	}
+	for _, rows := range [][]schemas.Dialogue{{plain, marked}, {marked, plain}} {
+		r := pipelinetest.Run(t, stage(t), pipelinetest.Input{Kind: schemas.DialogueRaw, Rows: rows})
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		left := pipelinetest.Rows[schemas.Dialogue](t, r, schemas.DialogueClean)
+		if len(left) != 1 || left[0].ID != min(plain.ID, marked.ID) {
+			t.Errorf("%d dialogues stay, the first is %s, want %s alone", len(left), left[0].ID, min(plain.ID, marked.ID))
+		}
+	}
+	// What is learned of a conversation is part of it.
+	no := false
+	mute := dialogue("我的订单什么时候发货？", "您好，今天下午就会发货。")
+	mute.Turns = slices.Clone(mute.Turns)
+	mute.Turns[len(mute.Turns)-1].Train = &no
+	r := pipelinetest.Run(t, stage(t), pipelinetest.Input{Kind: schemas.DialogueRaw, Rows: []schemas.Dialogue{plain, mute}})
+	if n := len(pipelinetest.Rows[schemas.Dialogue](t, r, schemas.DialogueClean)); r.Err != nil || n != 2 {
+		t.Errorf("%d dialogues stay (%v), want both", n, r.Err)
 	}
 }

@@ -46,7 +46,7 @@ const manifest = `{"version":1,"vocab":"v1","key":"k","parts":[` +
 	`{"split":"train","members":"sha256:00","rows":80,"tokens":8000,"targets":4000},` +
 	`{"split":"validation","members":"sha256:01","rows":10,"tokens":1000,"targets":500},` +
 	`{"split":"test","members":"sha256:02","rows":10,"tokens":1000,"targets":500}],` +
-	`"dropped":[{"rule":"near-duplicate","rows":7}],"against":[]}` + "\n"
+	`"against":[]}` + "\n"
 
 // scored is the evaluation of a candidate.
 func scored(t testing.TB, passed bool) schemas.ScoreRow {

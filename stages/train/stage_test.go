@@ -144,7 +144,7 @@ func (b bench) input(t *testing.T, vocab string) pipelinetest.Input {
 		rows = append(rows, schemas.TokenRow{ID: fmt.Sprintf("%02d", i), IDs: ids, Labels: labels, Targets: int32(len(ids))})
 	}
 	in := pipelinetest.Input{Kind: schemas.TrainDue}
-	manifest := window.Manifest{Version: 1, Vocab: vocab, Dropped: []window.Drop{}, Against: []string{}}
+	manifest := window.Manifest{Version: 1, Vocab: vocab, Against: []string{}}
 	for _, part := range []struct {
 		split window.Split
 		rows  []schemas.TokenRow
