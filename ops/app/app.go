@@ -36,6 +36,15 @@ const (
 	keyFile     = "signing.key"
 )
 
+// BrokerDir is where an embedded broker keeps its streams, lock and credentials.
+func BrokerDir(c config.Config) string { return filepath.Join(c.Dir, brokerDir) }
+
+// KeyFile is where the key that signs releases lies.
+func KeyFile(c config.Config) string { return filepath.Join(c.Dir, keyFile) }
+
+// KeyFile is where the key that signs releases lies.
+func (a *App) KeyFile() string { return KeyFile(a.Config) }
+
 // Open joins the flow that c names.
 func Open(ctx context.Context, c config.Config, log *slog.Logger, now func() time.Time) (*App, error) {
 	if err := c.Validate(); err != nil {
@@ -70,7 +79,7 @@ func connect(ctx context.Context, c config.Config, log *slog.Logger) (b *broker.
 		b, err = broker.Connect(ctx, c.NATS, options)
 		return b, false, err
 	}
-	dir := filepath.Join(c.Dir, brokerDir)
+	dir := BrokerDir(c)
 	url, err := broker.Find(dir)
 	switch {
 	case err == nil:
@@ -84,7 +93,7 @@ func connect(ctx context.Context, c config.Config, log *slog.Logger) (b *broker.
 }
 
 // Holder says which process runs the broker over the directory.
-func (a *App) Holder() string { return broker.Holder(filepath.Join(a.Config.Dir, brokerDir)) }
+func (a *App) Holder() string { return broker.Holder(BrokerDir(a.Config)) }
 
 // Close leaves the flow.
 func (a *App) Close() error {

@@ -142,9 +142,6 @@ func (a *App) Ready() error {
 	return checkBase(a.Config.Model.Base)
 }
 
-// KeyFile is where the key that signs releases lies.
-func (a *App) KeyFile() string { return filepath.Join(a.Config.Dir, keyFile) }
-
 // errNoBase tells how to name a base model.
 var errNoBase = errors.New("no base model: say --base DIR, or set model.base in the configuration, to a directory with a ChatGLM3 (glmflow model init makes a small one to try)")
 

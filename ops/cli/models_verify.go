@@ -67,10 +67,11 @@ Trusted is the key of this flow's directory, or those named with --key.`,
 
 // ownKey is the public part of the flow's own key. Looking makes none.
 func ownKey(a *app.App) ([]string, error) {
-	if _, err := os.Stat(a.KeyFile()); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: this directory has published nothing; say --key with the public key of the one that has", a.KeyFile())
+	path := a.KeyFile()
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: this directory has published nothing; say --key with the public key of the one that has", path)
 	}
-	key, err := lineage.OpenKey(a.KeyFile(), rand.Reader)
+	key, err := lineage.OpenKey(path, rand.Reader)
 	if err != nil {
 		return nil, err
 	}

@@ -66,6 +66,7 @@ signed ChatGLM3, and keeps doing that, every night, by itself.`,
 		newRunsCommand(env),
 		newModelsCommand(env),
 		newScheduleCommand(env),
+		newDoctorCommand(env),
 	)
 	add("engine", "The engine, without the flow:",
 		newFinetuneCommand(env),

@@ -2,11 +2,12 @@ package cli
 
 import "runtime/debug"
 
-// version is the program's: a release's, or the commit that it was built from.
+// version is the program's: a release's, the commit that it was built from, or
+// devel where nobody wrote that down.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return "devel"
 	}
 	if v := info.Main.Version; v != "" && v != "(devel)" {
 		return v
@@ -14,7 +15,7 @@ func version() string {
 	if r := setting(info, "vcs.revision"); r != "" {
 		return r[:min(len(r), 12)]
 	}
-	return "unknown"
+	return "devel"
 }
 
 // setting is one of the facts that the linker wrote down.

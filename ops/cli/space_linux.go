@@ -1,0 +1,12 @@
+package cli
+
+import "syscall"
+
+// freeSpace is how many bytes an ordinary user may still write in dir.
+func freeSpace(dir string) (int64, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, err
+	}
+	return int64(s.Bavail) * s.Bsize, nil
+}
