@@ -19,6 +19,9 @@ const (
 // flowPicture draws the stages as boxes from left to right, with what waits
 // before each and what works inside.
 func flowPicture(p lang.Printer, queues []Queue) template.HTML {
+	if len(queues) == 0 {
+		return ""
+	}
 	var b strings.Builder
 	text := func(class string, x, y int, s string) {
 		fmt.Fprintf(&b, `<text class="%s" x="%d" y="%d">%s</text>`, class, x, y, html.EscapeString(s))

@@ -14,6 +14,9 @@ const pushEvery = 300 * time.Millisecond
 // and queue lengths move on, and proxies close silent connections.
 const pushIdle = 5 * time.Second
 
+// streams reports whether a page's live part is asked for, not the page.
+func streams(r *http.Request) bool { return r.Header.Get("Accept") == "text/event-stream" }
+
 // stream sends the page's live part as server-sent events until the reader
 // leaves. A page that cannot be shown ends the stream; the browser asks again.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, p page, v view) {

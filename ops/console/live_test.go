@@ -30,11 +30,12 @@ func TestLive(t *testing.T) {
 
 	ctx, leave := context.WithTimeout(t.Context(), 30*time.Second)
 	defer leave()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+"/runs/01KRRUNNING", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+"/runs/01KRRUNNING?lang=en", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set("Cookie", "lang=zh") // of another tab
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -43,10 +44,13 @@ func TestLive(t *testing.T) {
 	if ct := resp.Header.Get("Content-Type"); ct != "text/event-stream" {
 		t.Fatalf("Content-Type %q", ct)
 	}
+	if c := resp.Header.Get("Set-Cookie"); c != "" {
+		t.Errorf("a stream set the cookie %q", c)
+	}
 	events := bufio.NewReader(resp.Body)
 
 	first := readEvent(t, events)
-	if !strings.Contains(first, "chip running") || strings.Contains(first, "<html") {
+	if !strings.Contains(first, `<span class="chip running">running`) || strings.Contains(first, "<html") {
 		t.Errorf("the first event is not the page's live part:\n%s", first)
 	}
 	w.change(func() {

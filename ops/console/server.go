@@ -105,7 +105,7 @@ func (s *server) serve(p page) http.HandlerFunc {
 		// The same address answers in two forms and two languages.
 		w.Header().Set("Cache-Control", "no-store")
 		v := s.view(r, language(w, r))
-		if r.Header.Get("Accept") == "text/event-stream" {
+		if streams(r) {
 			s.stream(w, r, p, v)
 			return
 		}

@@ -88,11 +88,14 @@ func short(digest string) string {
 	return digest[:min(len(digest), 12)]
 }
 
-// language is the reader's: ?lang=zh sets it and a cookie keeps it; else the
-// browser's preference, else English.
+// language is the reader's: ?lang=zh sets it and a cookie keeps it, unless it is
+// a page's stream that asks; else the browser's preference, else English.
 func language(w http.ResponseWriter, r *http.Request) string {
 	for _, known := range lang.Languages() {
 		if r.URL.Query().Get("lang") == known {
+			if streams(r) {
+				return known
+			}
 			http.SetCookie(w, &http.Cookie{Name: "lang", Value: known, Path: "/", MaxAge: 365 * 24 * 3600, SameSite: http.SameSiteLaxMode, HttpOnly: true})
 			return known
 		}

@@ -9,11 +9,13 @@ for (const part of document.querySelectorAll("[data-live]")) {
 }
 
 // fetch instead of EventSource: the request is the page's own address, with
-// another Accept header.
+// another Accept header, and in the page's language whatever other tabs speak.
 async function follow(part, signal) {
+  const address = new URL(location.href);
+  address.searchParams.set("lang", document.documentElement.lang);
   for (;;) {
     try {
-      const response = await fetch(location.href, { headers: { Accept: "text/event-stream" }, signal });
+      const response = await fetch(address, { headers: { Accept: "text/event-stream" }, signal });
       if (!response.ok) throw new Error(response.statusText);
       part.classList.remove("stale");
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
