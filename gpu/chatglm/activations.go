@@ -1,22 +1,28 @@
 package chatglm
 
 import (
+	"fmt"
+
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
 // activations are the buffers of a forward pass, and with train those of a
-// backward pass. Sizes are for cap tokens; smaller batches use their fronts.
-// For training every layer has buffers of its own, which the backward pass
-// reads; else all layers share one set.
+// backward pass. Batches of fewer tokens use their fronts. For training every
+// layer has buffers of its own, which the backward pass reads; else all layers
+// share one set.
+//
+// The norms' outputs and z are shared even then: a third of the memory, and the
+// backward pass makes again, cheaply, those that it needs.
 type activations struct {
-	cap   int
-	train bool
-	all   []device.Mem
+	tokens int // M, as many as there is room for
+	train  bool
+	all    []device.Mem
 
 	layers []layerActs
 	x      device.Mem // [M,H] residual stream after the last layer
-	xn     device.Mem // [M,H] the same, normalized
-	rstd   device.Mem // [M]
+	rstd   device.Mem // [M] of the final norm
+	xn     device.Mem // [M,H] output of the last norm that was computed
+	z      device.Mem // [M,F] SwiGLU of the last layer that was computed
 	branch device.Mem // [M,H] what a block adds to the residual stream
 	nll    device.Mem // [M]
 
@@ -31,27 +37,38 @@ type activations struct {
 
 // layerActs are what the backward pass needs of one layer.
 type layerActs struct {
-	x1, n1, r1 device.Mem    // residual stream before attention, normalized, 1/rms
-	qkv, o     device.Mem    // after rotation; attention's output
-	lse        device.Mem    // [M,A]
-	x2, n2, r2 device.Mem    // residual stream before the MLP, normalized, 1/rms
-	u, z       device.Mem    // [M,2F], [M,F]
-	low        [4]device.Mem // [M,R] of each adapted linear, in the order of targets()
+	x1, r1 device.Mem    // residual stream before attention, 1/rms of it
+	qkv, o device.Mem    // after rotation; attention's output
+	lse    device.Mem    // [M,A]
+	x2, r2 device.Mem    // residual stream before the MLP, 1/rms of it
+	u      device.Mem    // [M,2F]
+	low    [4]device.Mem // [M,R] of each adapted linear, in the order of targets()
 }
 
 // room makes sure that a batch of n tokens fits.
 func (m *Model) room(n int, train bool) (*activations, error) {
-	if a := m.acts; a != nil && n <= a.cap && (a.train || !train) {
-		return a, nil
+	if a := m.acts; a != nil {
+		if n <= a.tokens && (a.train || !train) {
+			return a, nil
+		}
+		n, train = max(n, a.tokens), train || a.train
+		m.dropActivations()
 	}
-	if m.acts != nil {
-		n, train = max(n, m.acts.cap), train || m.acts.train
-		m.acts.free(m.dev)
-		m.acts = nil
+	a, err := m.newActivations(n, train)
+	if err != nil {
+		return nil, fmt.Errorf("activations of %d tokens: %w", n, err)
 	}
-	a := &activations{cap: n, train: train}
+	m.acts = a
+	return a, nil
+}
+
+func (m *Model) newActivations(n int, train bool) (*activations, error) {
+	a := &activations{tokens: n, train: train}
 	var failed error
 	alloc := func(width int) device.Mem {
+		if failed != nil {
+			return device.Mem{}
+		}
 		mem, err := m.dev.Alloc(n * width)
 		if err != nil {
 			failed = err
@@ -62,55 +79,53 @@ func (m *Model) room(n int, train bool) (*activations, error) {
 	}
 	c, s := m.cfg, m.cfg.heads()
 	h, f := c.HiddenSize, c.FFNHiddenSize
-	rank := 0
-	if m.lora != nil {
-		rank = m.lora.Rank
-	}
 	for i := range m.layers {
 		if i > 0 && !train {
-			shared := a.layers[0]
-			a.layers = append(a.layers, shared)
+			a.layers = append(a.layers, a.layers[0])
 			continue
 		}
 		la := layerActs{
-			n1: alloc(h), r1: alloc(1), qkv: alloc(s.Width()), o: alloc(c.projection()), lse: alloc(s.A),
-			n2: alloc(h), r2: alloc(1), u: alloc(2 * f), z: alloc(f),
+			x1: alloc(h), r1: alloc(1), qkv: alloc(s.Width()), o: alloc(c.projection()), lse: alloc(s.A),
+			r2: alloc(1), u: alloc(2 * f),
 		}
-		la.x1 = alloc(h)
 		la.x2 = la.x1
 		if train {
 			la.x2 = alloc(h)
 		}
-		if rank > 0 {
-			for t := range la.low {
-				la.low[t] = alloc(rank)
+		for k, t := range targets() {
+			if t.of(&m.layers[i]).a != nil {
+				la.low[k] = alloc(m.lora.Rank)
 			}
 		}
 		a.layers = append(a.layers, la)
 	}
 	a.x = a.layers[0].x1
+	a.rstd, a.xn, a.z, a.branch, a.nll = alloc(1), alloc(h), alloc(f), alloc(h), alloc(1)
 	if train {
 		a.x = alloc(h)
 		a.dx, a.dbranch, a.dqkv, a.do = alloc(h), alloc(h), alloc(s.Width()), alloc(c.projection())
 		a.du, a.dz = alloc(2*f), alloc(f)
-		if rank > 0 {
-			a.dlow = alloc(rank)
+		if m.lora != nil {
+			a.dlow = alloc(m.lora.Rank)
 		}
 	}
-	a.xn, a.rstd, a.branch, a.nll = alloc(h), alloc(1), alloc(h), alloc(1)
 	if failed != nil {
 		a.free(m.dev)
 		return nil, failed
 	}
-	m.acts = a
 	return a, nil
 }
 
 func (a *activations) free(dev device.Device) {
-	if a == nil {
-		return
-	}
 	for _, mem := range a.all {
 		dev.Free(mem)
+	}
+}
+
+// dropActivations gives the buffers back; the next pass makes new ones.
+func (m *Model) dropActivations() {
+	if m.acts != nil {
+		m.acts.free(m.dev)
+		m.acts = nil
 	}
 }

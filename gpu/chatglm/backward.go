@@ -17,11 +17,14 @@ func (m *Model) Accumulate(b Batch, scale float32, counter uint64) (nll float64,
 	if len(m.Trainable()) == 0 {
 		return 0, 0, errors.New("nothing is trainable: call TrainAll, AddLoRA or TrainAdapters first")
 	}
+	if m.lora != nil && m.lora.off {
+		return 0, 0, errors.New("the adapters are switched off: call UseAdapters(true) before training")
+	}
 	a, err := m.room(len(b.IDs), true)
 	if err != nil {
 		return 0, 0, err
 	}
-	p := m.packed(a, b)
+	p := m.packed(b)
 	p.step = counter
 	if m.lora != nil {
 		p.dropout = m.lora.Dropout
@@ -38,9 +41,9 @@ func (m *Model) Accumulate(b Batch, scale float32, counter uint64) (nll float64,
 	dev.RMSNormBackward(dx, m.finalNorm.Grad, dxn, front(a.x, n*h), m.finalNorm.W, front(a.rstd, n), n, h)
 	lowest := m.lowest()
 	for i := len(m.layers) - 1; i >= lowest; i-- {
-		m.layerBackward(a, i, p, b.Starts, i > lowest || m.embedding.Trainable || m.layers[i].norm1.Trainable)
+		m.layerBackward(a, i, p, b.Starts, i > lowest || m.embedding.Trainable() || m.layers[i].norm1.Trainable())
 	}
-	if m.embedding.Trainable {
+	if m.embedding.Trainable() {
 		dev.EmbedBackward(m.embedding.Grad, dx, b.IDs, h)
 	}
 
@@ -61,13 +64,13 @@ func (m *Model) Accumulate(b Batch, scale float32, counter uint64) (nll float64,
 // lowest is the lowest layer with anything trainable in or below it: the
 // backward pass ends there.
 func (m *Model) lowest() int {
-	if m.embedding.Trainable {
+	if m.embedding.Trainable() {
 		return 0
 	}
 	for i := range m.layers {
 		l := &m.layers[i]
 		for _, p := range []*Param{l.norm1, l.norm2, l.qkv.w, l.qkv.bias, l.qkv.a, l.dense.w, l.dense.a, l.up.w, l.up.a, l.down.w, l.down.a} {
-			if p != nil && p.Trainable {
+			if p != nil && p.Trainable() {
 				return i
 			}
 		}
@@ -77,17 +80,25 @@ func (m *Model) lowest() int {
 
 // layerBackward brings the residual stream's gradient a.dx from above layer i to
 // below it, adding up the gradients of the layer's trainable weights on the way.
-// Without below, what only matters to lower layers is left out.
+// Without below, what only matters to lower layers is left out. The inputs of
+// linears are made again where a weight's gradient needs them.
 func (m *Model) layerBackward(a *activations, i int, p pass, starts []int32, below bool) {
-	c, s, dev, n := m.cfg, m.cfg.heads(), m.dev, p.m
+	c, s, dev, n := m.cfg, m.cfg.heads(), m.dev, len(p.pos)
 	h, f, l, la := c.HiddenSize, c.FFNHiddenSize, &m.layers[i], &a.layers[i]
-	dx, dn := front(a.dx, n*h), front(a.dbranch, n*h)
+	dx, dn, xn := front(a.dx, n*h), front(a.dbranch, n*h), front(a.xn, n*h)
+	eps := float32(c.LayerNormEpsilon)
 
 	// MLP: x += down(swiglu(up(norm2(x)))).
-	dz, du := front(a.dz, n*f), front(a.du, n*2*f)
-	dev.LinearBackward(dz, dx, front(la.z, n*f), n, m.linear(&l.down, i, 3, la, p), m.grads(a, &l.down, n))
+	z, dz, du := front(a.z, n*f), front(a.dz, n*f), front(a.du, n*2*f)
+	if l.down.trainable() {
+		dev.SwiGLU(z, front(la.u, n*2*f), n, f)
+	}
+	dev.LinearBackward(dz, dx, z, n, m.linear(&l.down, i, 3, la, p), m.grads(a, &l.down, n))
 	dev.SwiGLUBackward(du, dz, front(la.u, n*2*f), n, f)
-	dev.LinearBackward(dn, du, front(la.n2, n*h), n, m.linear(&l.up, i, 2, la, p), m.grads(a, &l.up, n))
+	if l.up.trainable() {
+		dev.RMSNorm(xn, front(la.r2, n), front(la.x2, n*h), device.Mem{}, l.norm2.W, n, h, eps)
+	}
+	dev.LinearBackward(dn, du, xn, n, m.linear(&l.up, i, 2, la, p), m.grads(a, &l.up, n))
 	dev.RMSNormBackward(dx, l.norm2.Grad, dn, front(la.x2, n*h), l.norm2.W, front(la.r2, n), n, h)
 
 	// Attention: x += dense(attention(rotary(qkv(norm1(x))))).
@@ -98,7 +109,10 @@ func (m *Model) layerBackward(a *activations, i int, p pass, starts []int32, bel
 	if !below {
 		dn = device.Mem{}
 	}
-	dev.LinearBackward(dn, dqkv, front(la.n1, n*h), n, m.linear(&l.qkv, i, 0, la, p), m.grads(a, &l.qkv, n))
+	if l.qkv.trainable() {
+		dev.RMSNorm(xn, front(la.r1, n), front(la.x1, n*h), device.Mem{}, l.norm1.W, n, h, eps)
+	}
+	dev.LinearBackward(dn, dqkv, xn, n, m.linear(&l.qkv, i, 0, la, p), m.grads(a, &l.qkv, n))
 	if below {
 		dev.RMSNormBackward(dx, l.norm1.Grad, dn, front(la.x1, n*h), l.norm1.W, front(la.r1, n), n, h)
 	}

@@ -2,9 +2,12 @@ package chatglm
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
 )
 
 // companions are the files of a checkpoint that other tools need beside the
@@ -22,16 +25,22 @@ func companions() []string {
 // rest.
 func CopyCompanions(to, from string) error {
 	for _, name := range companions() {
-		b, err := os.ReadFile(filepath.Join(from, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(to, name), b, 0o644); err != nil {
+		err := copyFile(filepath.Join(to, name), filepath.Join(from, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
+}
+
+func copyFile(to, from string) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return atomicfile.Write(to, func(w io.Writer) error {
+		_, err := io.Copy(w, f)
+		return err
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
@@ -23,14 +24,15 @@ type Config struct {
 	MultiQueryAttention bool    `json:"multi_query_attention"` // false: as many key/value heads as query heads
 	MultiQueryGroupNum  int     `json:"multi_query_group_num"` // G, key/value heads
 	PaddedVocabSize     int     `json:"padded_vocab_size"`     // V, rows of the embedding
-	SeqLength           int     `json:"seq_length"`            // positions the model was trained for
+	SeqLength           int     `json:"seq_length"`            // positions the model was trained for; Generate stops there, longer sequences are computed
 	LayerNormEpsilon    float64 `json:"layernorm_epsilon"`     // of RMSNorm, under the root
 	AddQKVBias          bool    `json:"add_qkv_bias"`          // the only bias in the network
-	RopeRatio           float64 `json:"rope_ratio,omitempty"`  // 0 means 1; the rotary base is 10000 times this
+	RopeRatio           float64 `json:"rope_ratio,omitempty"`  // the rotary base is 10000 times this; 0 means 1
 }
 
-// largest size that any field may have; keeps hostile files from overflowing.
-const maxSize = 1 << 24
+// maxSize is the largest that any field may be: eight times the longest context
+// of a published ChatGLM3, and small enough that no product overflows.
+const maxSize = 1 << 20
 
 // maxLayers bounds the list of weights that a configuration asks for.
 const maxLayers = 1 << 12
@@ -59,6 +61,9 @@ func (c Config) Validate() error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	if c.projection() > maxSize {
+		errs = append(errs, fmt.Errorf("num_attention_heads %d × kv_channels %d: want at most %d", c.NumAttentionHeads, c.KVChannels, maxSize))
+	}
 	if c.NumAttentionHeads%c.groups() != 0 {
 		errs = append(errs, fmt.Errorf("num_attention_heads %d is no multiple of multi_query_group_num %d", c.NumAttentionHeads, c.groups()))
 	}
@@ -68,8 +73,8 @@ func (c Config) Validate() error {
 	if !(c.LayerNormEpsilon > 0 && c.LayerNormEpsilon < 1) {
 		errs = append(errs, fmt.Errorf("layernorm_epsilon is %g: want between 0 and 1", c.LayerNormEpsilon))
 	}
-	if c.RopeRatio < 0 {
-		errs = append(errs, fmt.Errorf("rope_ratio is %g: want 0 (that is 1) or more", c.RopeRatio))
+	if c.RopeRatio != 0 && !(c.RopeRatio >= 1 && c.RopeRatio <= maxSize) {
+		errs = append(errs, fmt.Errorf("rope_ratio is %g: want 0 (that is 1) or 1 to %d", c.RopeRatio, maxSize))
 	}
 	return errors.Join(errs...)
 }
@@ -129,6 +134,7 @@ func ReadConfig(dir string) (Config, error) {
 func (c Config) write(dir string) error {
 	file := map[string]any{
 		"model_type": "chatglm", "architectures": []string{"ChatGLMModel"},
+		"_name_or_path": "THUDM/chatglm3-6b", // by this name llama.cpp's converter chooses ChatGLM3's vocabulary
 		"auto_map": map[string]string{
 			"AutoConfig":            "configuration_chatglm.ChatGLMConfig",
 			"AutoModel":             "modeling_chatglm.ChatGLMForConditionalGeneration",
@@ -154,5 +160,5 @@ func (c Config) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "config.json"), append(text, '\n'), 0o644)
+	return atomicfile.WriteBytes(filepath.Join(dir, "config.json"), append(text, '\n'))
 }

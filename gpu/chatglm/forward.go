@@ -1,65 +1,61 @@
 package chatglm
 
 import (
+	"fmt"
+
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
 // A pass is what one run through the network needs beside the activations.
 type pass struct {
-	m       int // tokens
-	pos     []int32
+	pos     []int32 // of each token
 	dropout float32 // of the LoRA branches, 0 when not training
 	step    uint64  // counter that keeps dropout apart between batches
 	attend  func(layer int, la *layerActs)
 }
 
-// run computes the residual stream of all layers for the given ids and its
-// normalized form in acts.xn. The order is that of the original code: norm,
+// run computes the residual stream a.x after all layers for the given ids, and
+// its normalized form a.xn. The order is that of the original code: norm,
 // attention, add; norm, MLP, add; final norm.
 func (m *Model) run(a *activations, ids []int32, p pass) {
 	c, s, dev, n := m.cfg, m.cfg.heads(), m.dev, len(ids)
 	h := c.HiddenSize
 	eps := float32(c.LayerNormEpsilon)
-	x := a.layers[0].x1
-	dev.Embed(front(x, n*h), m.embedding.W, ids, h)
+	xn, z := front(a.xn, n*h), front(a.z, n*c.FFNHiddenSize)
+	x := front(a.layers[0].x1, n*h)
+	dev.Embed(x, m.embedding.W, ids, h)
 	var add device.Mem // what the block before left to be added to the stream
 	for i := range m.layers {
 		l, la := &m.layers[i], &a.layers[i]
-		x = m.carry(front(la.x1, n*h), x, n*h)
-		dev.RMSNorm(front(la.n1, n*h), front(la.r1, n), x, add, l.norm1.W, n, h, eps)
-		dev.Linear(front(la.qkv, n*s.Width()), front(la.n1, n*h), n, m.linear(&l.qkv, i, 0, la, p))
+		if i > 0 {
+			x = m.carry(a, la.x1, x)
+		}
+		dev.RMSNorm(xn, front(la.r1, n), x, add, l.norm1.W, n, h, eps)
+		dev.Linear(front(la.qkv, n*s.Width()), xn, n, m.linear(&l.qkv, i, 0, la, p))
 		dev.Rotary(front(la.qkv, n*s.Width()), p.pos, s, false)
 		p.attend(i, la)
 		add = front(a.branch, n*h)
 		dev.Linear(add, front(la.o, n*c.projection()), n, m.linear(&l.dense, i, 1, la, p))
 
-		x = m.carry(front(la.x2, n*h), x, n*h)
-		dev.RMSNorm(front(la.n2, n*h), front(la.r2, n), x, add, l.norm2.W, n, h, eps)
-		dev.Linear(front(la.u, n*2*c.FFNHiddenSize), front(la.n2, n*h), n, m.linear(&l.up, i, 2, la, p))
-		dev.SwiGLU(front(la.z, n*c.FFNHiddenSize), front(la.u, n*2*c.FFNHiddenSize), n, c.FFNHiddenSize)
-		dev.Linear(add, front(la.z, n*c.FFNHiddenSize), n, m.linear(&l.down, i, 3, la, p))
+		x = m.carry(a, la.x2, x)
+		dev.RMSNorm(xn, front(la.r2, n), x, add, l.norm2.W, n, h, eps)
+		dev.Linear(front(la.u, n*2*c.FFNHiddenSize), xn, n, m.linear(&l.up, i, 2, la, p))
+		dev.SwiGLU(z, front(la.u, n*2*c.FFNHiddenSize), n, c.FFNHiddenSize)
+		dev.Linear(add, z, n, m.linear(&l.down, i, 3, la, p))
 	}
-	x = m.carry(front(a.x, n*h), x, n*h)
-	dev.RMSNorm(front(a.xn, n*h), front(a.rstd, n), x, add, m.finalNorm.W, n, h, eps)
+	x = m.carry(a, a.x, x)
+	dev.RMSNorm(xn, front(a.rstd, n), x, add, m.finalNorm.W, n, h, eps)
 }
 
-// carry brings the residual stream to the buffer in which the next norm will
-// add to it. Where the backward pass reads no layer's own, it is the same
-// buffer all the way.
-func (m *Model) carry(dst, src device.Mem, n int) device.Mem {
-	src = front(src, n)
-	if same(dst, src) {
-		return src
+// carry brings the residual stream x to the buffer in which the next norm will
+// add to it. Without training there is only one.
+func (m *Model) carry(a *activations, next, x device.Mem) device.Mem {
+	if !a.train {
+		return x
 	}
-	m.dev.Copy(dst, src)
-	return dst
-}
-
-func same(a, b device.Mem) bool {
-	if a.Host != nil && b.Host != nil {
-		return &a.Host[0] == &b.Host[0]
-	}
-	return a.Addr == b.Addr
+	next = front(next, x.Len())
+	m.dev.Copy(next, x)
+	return next
 }
 
 // front is the part of a buffer that a batch uses.
@@ -67,14 +63,14 @@ func front(m device.Mem, n int) device.Mem { return m.Slice(0, n) }
 
 // linear is the device's view of a layer with its adapter.
 func (m *Model) linear(l *linear, layer, target int, la *layerActs, p pass) *device.Linear {
-	d := &device.Linear{W: l.w.W, I: l.i, O: l.o}
+	d := &device.Linear{W: l.w.W, I: l.in(), O: l.out()}
 	if l.bias != nil {
 		d.Bias = l.bias.W
 	}
 	if l.a != nil && !m.lora.off {
 		r := m.lora.Rank
 		d.LoRA = &device.LoRA{
-			A: l.a.W, B: l.b.W, U: front(la.low[target], p.m*r), R: r, Scale: m.lora.scale(),
+			A: l.a.W, B: l.b.W, U: front(la.low[target], len(p.pos)*r), R: r, Scale: m.lora.scale(),
 			Dropout: p.dropout, Seed: stream(m.lora.seed, p.step, uint64(4*layer+target)),
 		}
 	}
@@ -82,15 +78,15 @@ func (m *Model) linear(l *linear, layer, target int, la *layerActs, p pass) *dev
 }
 
 // packed makes the pass of a batch: attention inside each sequence.
-func (m *Model) packed(a *activations, b Batch) pass {
+func (m *Model) packed(b Batch) pass {
 	s, n := m.cfg.heads(), len(b.IDs)
-	return pass{m: n, pos: b.Positions, attend: func(_ int, la *layerActs) {
+	return pass{pos: b.Positions, attend: func(_ int, la *layerActs) {
 		m.dev.Attention(front(la.o, n*m.cfg.projection()), front(la.lse, n*s.A), front(la.qkv, n*s.Width()), b.Starts, s)
 	}}
 }
 
 // Logits computes the scores of every token of the vocabulary after each token
-// of b, as float32 [M,V].
+// of b, [M,V].
 func (m *Model) Logits(b Batch) ([]float32, error) {
 	if err := m.check(b); err != nil {
 		return nil, err
@@ -99,11 +95,11 @@ func (m *Model) Logits(b Batch) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.run(a, b.IDs, m.packed(a, b))
+	m.run(a, b.IDs, m.packed(b))
 	return m.project(front(a.xn, len(b.IDs)*m.cfg.HiddenSize), len(b.IDs))
 }
 
-// Hidden computes the final norm's output for each token, as float32 [M,H].
+// Hidden computes the final norm's output for each token, [M,H].
 func (m *Model) Hidden(b Batch) ([]float32, error) {
 	if err := m.check(b); err != nil {
 		return nil, err
@@ -112,7 +108,7 @@ func (m *Model) Hidden(b Batch) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.run(a, b.IDs, m.packed(a, b))
+	m.run(a, b.IDs, m.packed(b))
 	out := make([]float32, len(b.IDs)*m.cfg.HiddenSize)
 	m.dev.Download(out, front(a.xn, len(out)))
 	return out, m.dev.Sync()
@@ -123,7 +119,7 @@ func (m *Model) project(x device.Mem, n int) ([]float32, error) {
 	v := m.cfg.PaddedVocabSize
 	y, err := m.dev.Alloc(n * v)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("scores of %d tokens: %w", n, err)
 	}
 	defer m.dev.Free(y)
 	m.dev.Linear(y, x, n, &device.Linear{W: m.out.W, I: m.cfg.HiddenSize, O: v})
@@ -142,7 +138,7 @@ func (m *Model) Loss(b Batch) (nll []float64, targets []int, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m.run(a, b.IDs, m.packed(a, b))
+	m.run(a, b.IDs, m.packed(b))
 	wanted := b.targets()
 	c, n := m.cfg, len(b.IDs)
 	m.dev.CrossEntropy(front(a.nll, n), device.Mem{}, device.Mem{}, front(a.xn, n*c.HiddenSize), m.out.W, wanted, n, c.HiddenSize, c.PaddedVocabSize, 1)

@@ -29,7 +29,7 @@ func (m *Model) Generate(ctx context.Context, prompts [][]int32, o GenerateOptio
 	if o.MaxNew == 0 {
 		o.MaxNew = 256
 	}
-	if o.MaxNew < 0 || o.Temperature < 0 || o.TopK < 0 || o.TopP < 0 || o.TopP > 1 {
+	if o.MaxNew < 0 || !(o.Temperature >= 0) || o.TopK < 0 || !(o.TopP >= 0 && o.TopP <= 1) {
 		return nil, errors.New("generate: options must not be negative, and top-p at most 1")
 	}
 	out := make([][]int32, len(prompts))
@@ -44,9 +44,14 @@ func (m *Model) Generate(ctx context.Context, prompts [][]int32, o GenerateOptio
 		if len(p) > m.cfg.SeqLength {
 			return nil, fmt.Errorf("generate: prompt %d has %d tokens, the model was made for %d", i, len(p), m.cfg.SeqLength)
 		}
+		for k, id := range p {
+			if id < 0 || int(id) >= m.cfg.PaddedVocabSize {
+				return nil, fmt.Errorf("generate: prompt %d, token %d: id %d: the vocabulary has %d ids", i, k, id, m.cfg.PaddedVocabSize)
+			}
+		}
 		longest = max(longest, len(p))
 	}
-	d, err := m.newDecoder(len(prompts), min(longest+o.MaxNew, m.cfg.SeqLength))
+	d, err := m.newDecoder(len(prompts), longest+min(o.MaxNew, m.cfg.SeqLength-longest))
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +127,7 @@ func (m *Model) newDecoder(slots, length int) (*decoder, error) {
 	var err error
 	if d.last, err = m.dev.Alloc(slots * m.cfg.HiddenSize); err != nil {
 		d.close()
-		return nil, err
+		return nil, fmt.Errorf("hidden states of %d prompts: %w", slots, err)
 	}
 	return d, nil
 }
@@ -146,9 +151,6 @@ func (d *decoder) advance(turns []*turn) ([]float32, error) {
 	for _, t := range turns {
 		slots, past = append(slots, int32(t.index)), append(past, int32(t.past))
 		for i, id := range t.next {
-			if id < 0 || int(id) >= m.cfg.PaddedVocabSize {
-				return nil, fmt.Errorf("generate: prompt %d: id %d: the vocabulary has %d", t.index, id, m.cfg.PaddedVocabSize)
-			}
 			ids, pos = append(ids, id), append(pos, int32(t.past+i))
 		}
 		starts = append(starts, int32(len(ids)))
@@ -158,7 +160,7 @@ func (d *decoder) advance(turns []*turn) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.run(a, ids, pass{m: n, pos: pos, attend: func(layer int, la *layerActs) {
+	m.run(a, ids, pass{pos: pos, attend: func(layer int, la *layerActs) {
 		m.dev.AttentionCached(front(la.o, n*m.cfg.projection()), front(la.qkv, n*s.Width()), d.caches[layer], slots, past, starts, s)
 	}})
 	for k, t := range turns {

@@ -109,7 +109,7 @@ func TestOriginalActivations(t *testing.T) {
 			if p.Name == outputName {
 				continue // the data stops before the output matrix
 			}
-			if err := m.load(p, func(dst []float32) error { return file.Read(p.Name, dst) }); err != nil {
+			if err := m.fill([]*Param{p}, func(p *Param, dst []float32) error { return file.Read(p.Name, dst) }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -214,16 +214,13 @@ func TestGoldenGradients(t *testing.T) {
 		if err := m.TrainAll(); err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range m.params {
-			values := flat(t, g.Weights[names[p.Name]])
-			if err := m.load(p, func(dst []float32) error {
-				for i, v := range values {
-					dst[i] = float32(v)
-				}
-				return nil
-			}); err != nil {
-				t.Fatal(err)
+		if err := m.fill(m.params, func(p *Param, dst []float32) error {
+			for i, v := range flat(t, g.Weights[names[p.Name]]) {
+				dst[i] = float32(v)
 			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
 		}
 		got, err := m.Logits(batch)
 		if err != nil {

@@ -32,7 +32,7 @@ func TestOtherNetworksAreRefused(t *testing.T) {
 // weights beside it is refused before anything is allocated.
 func TestSizesAreBoundedByTheFiles(t *testing.T) {
 	dir := t.TempDir()
-	text := `{"num_layers":1,"hidden_size":16777216,"padded_vocab_size":16777216}`
+	text := `{"num_layers":1,"hidden_size":1048576,"padded_vocab_size":1048576}`
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package chatglm
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -14,7 +15,7 @@ import (
 // (Hu et al. 2021, https://arxiv.org/abs/2106.09685).
 type LoRAConfig struct {
 	Rank    int      `json:"rank" yaml:"rank"`       // width of the branch; 0 means 8
-	Alpha   float32  `json:"alpha" yaml:"alpha"`     // the branch is scaled by Alpha/Rank; 0 means 32
+	Alpha   float32  `json:"alpha" yaml:"alpha"`     // the branch is multiplied with Alpha/Rank; 0 means 32
 	Dropout float32  `json:"dropout" yaml:"dropout"` // of the branch's inputs in training; 0 means none
 	Targets []string `json:"targets" yaml:"targets"` // of query_key_value, dense, dense_h_to_4h, dense_4h_to_h; empty means query_key_value
 }
@@ -39,7 +40,10 @@ func (l LoRAConfig) withDefaults() (LoRAConfig, error) {
 	if l.Rank < 0 || l.Rank > 4096 {
 		return l, fmt.Errorf("lora rank is %d: want 1 to 4096", l.Rank)
 	}
-	if l.Dropout < 0 || l.Dropout >= 1 {
+	if !(l.Alpha > 0 && l.Alpha <= math.MaxFloat32) {
+		return l, fmt.Errorf("lora alpha is %g: want a number above 0", l.Alpha)
+	}
+	if !(l.Dropout >= 0 && l.Dropout < 1) {
 		return l, fmt.Errorf("lora dropout is %g: want 0 or more and less than 1", l.Dropout)
 	}
 	known := targets()
@@ -56,102 +60,114 @@ func (l *lora) scale() float32 { return l.Alpha / float32(l.Rank) }
 // A target is a linear layer that an adapter may stand beside.
 type target struct {
 	name, module string
-	size         func(Config) (in, out int)
 	of           func(*layer) *linear
 }
 
 // targets lists the four linears of a layer in the order of the computation.
 func targets() []target {
 	return []target{
-		{"query_key_value", "self_attention.query_key_value", func(c Config) (int, int) { return c.HiddenSize, c.heads().Width() }, func(l *layer) *linear { return &l.qkv }},
-		{"dense", "self_attention.dense", func(c Config) (int, int) { return c.projection(), c.HiddenSize }, func(l *layer) *linear { return &l.dense }},
-		{"dense_h_to_4h", "mlp.dense_h_to_4h", func(c Config) (int, int) { return c.HiddenSize, 2 * c.FFNHiddenSize }, func(l *layer) *linear { return &l.up }},
-		{"dense_4h_to_h", "mlp.dense_4h_to_h", func(c Config) (int, int) { return c.FFNHiddenSize, c.HiddenSize }, func(l *layer) *linear { return &l.down }},
+		{"query_key_value", "self_attention.query_key_value", func(l *layer) *linear { return &l.qkv }},
+		{"dense", "self_attention.dense", func(l *layer) *linear { return &l.dense }},
+		{"dense_h_to_4h", "mlp.dense_h_to_4h", func(l *layer) *linear { return &l.up }},
+		{"dense_4h_to_h", "mlp.dense_4h_to_h", func(l *layer) *linear { return &l.down }},
 	}
 }
 
 // AddLoRA puts new, trainable adapters beside the targets and freezes the rest:
 // A uniform in ±1/√I (Kaiming with a=√5, as PEFT does), B zero, so that nothing
-// changes until it is trained.
+// changes until it is trained. Where it fails the model has no adapters.
 func (m *Model) AddLoRA(c LoRAConfig, seed uint64) error {
-	if err := m.attach(c, seed); err != nil {
-		return err
-	}
-	for _, p := range m.params {
-		if !p.isAdapter() {
-			continue
-		}
-		if err := m.load(p, initialAdapter(p, seed)); err != nil {
-			return err
-		}
-	}
-	return m.TrainAdapters()
-}
-
-func initialAdapter(p *Param, seed uint64) func([]float32) error {
-	return func(dst []float32) error {
-		clear(dst)
-		if strings.HasSuffix(p.Name, ".lora_A.weight") {
-			bound := 1 / math.Sqrt(float64(p.Shape[1]))
-			r := paramRand(p.Name, seed)
-			for i := range dst {
-				dst[i] = float32(bound * (2*r.Float64() - 1))
-			}
-		}
-		return nil
-	}
-}
-
-// TrainAdapters makes the adapters, and nothing else, trainable.
-func (m *Model) TrainAdapters() error {
-	m.Freeze()
-	for _, p := range m.params {
-		if p.isAdapter() {
-			if err := m.train(p); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// SetDropout changes the dropout of the adapters' inputs in training, and the
-// seed of its random numbers. Loaded adapters come with the dropout they were
-// trained with and the seed 0.
-func (m *Model) SetDropout(p float32, seed uint64) {
 	if m.lora != nil {
-		m.lora.Dropout, m.lora.seed = p, seed
-	}
-}
-
-// attach makes room for adapters.
-func (m *Model) attach(c LoRAConfig, seed uint64) error {
-	if m.lora != nil {
-		return fmt.Errorf("the model has adapters already: merge or remove them first")
+		return errors.New("the model has adapters already: merge or remove them first")
 	}
 	c, err := c.withDefaults()
 	if err != nil {
 		return err
 	}
-	m.acts.free(m.dev)
-	m.acts = nil
-	m.lora = &lora{LoRAConfig: c, seed: seed}
+	if err := m.attach(c, seed, func(p *Param, dst []float32) error { initialAdapter(p, seed, dst); return nil }); err != nil {
+		return err
+	}
+	if err := m.TrainAdapters(); err != nil {
+		m.RemoveAdapters()
+		return err
+	}
+	return nil
+}
+
+func initialAdapter(p *Param, seed uint64, dst []float32) {
+	clear(dst)
+	if strings.HasSuffix(p.Name, ".lora_A.weight") {
+		bound := 1 / math.Sqrt(float64(p.Shape[1]))
+		r := paramRand(p.Name, seed)
+		for i := range dst {
+			dst[i] = float32(bound * (2*r.Float64() - 1))
+		}
+	}
+}
+
+// TrainAdapters makes the adapters, and nothing else, trainable. If the memory
+// for the gradients cannot be had, nothing is.
+func (m *Model) TrainAdapters() error { return m.train((*Param).isAdapter) }
+
+// SetDropout changes the dropout of the adapters' inputs in training, and the
+// seed of its random numbers. Loaded adapters come with the dropout they were
+// trained with and the seed 0.
+func (m *Model) SetDropout(p float32, seed uint64) error {
+	if m.lora == nil {
+		return errors.New("the model has no adapters whose dropout could be set")
+	}
+	c := m.lora.LoRAConfig
+	c.Dropout = p
+	if _, err := c.withDefaults(); err != nil {
+		return err
+	}
+	m.lora.Dropout, m.lora.seed = p, seed
+	return nil
+}
+
+// A branch is where an adapter goes, and its two weights.
+type branch struct {
+	of   *linear
+	a, b spec
+}
+
+// branches lists what adapters of shape c consist of, in the order of the
+// computation.
+func (m *Model) branches(c LoRAConfig) []branch {
+	var all []branch
 	for i := range m.layers {
 		for _, t := range targets() {
 			if !slices.Contains(c.Targets, t.name) {
 				continue
 			}
-			in, out := t.size(m.cfg)
-			l := t.of(&m.layers[i])
-			if l.a, err = m.addParam(peft.TensorName(layerName(i, t.module), "A"), []int{c.Rank, in}); err != nil {
-				return err
-			}
-			if l.b, err = m.addParam(peft.TensorName(layerName(i, t.module), "B"), []int{out, c.Rank}); err != nil {
-				return err
-			}
+			l, path := t.of(&m.layers[i]), layerName(i, t.module)
+			all = append(all, branch{l,
+				spec{peft.TensorName(path, "A"), []int{c.Rank, l.in()}},
+				spec{peft.TensorName(path, "B"), []int{l.out(), c.Rank}}})
 		}
 	}
-	return nil
+	return all
+}
+
+// attach makes adapters with the given values, or leaves none.
+func (m *Model) attach(c LoRAConfig, seed uint64, values func(*Param, []float32) error) (err error) {
+	base := len(m.params)
+	m.dropActivations() // they have no room for the branches
+	m.lora = &lora{LoRAConfig: c, seed: seed}
+	defer func() {
+		if err != nil {
+			m.RemoveAdapters()
+		}
+	}()
+	for _, n := range m.branches(c) {
+		if n.of.a, err = m.addParam(n.a); err != nil {
+			return err
+		}
+		if n.of.b, err = m.addParam(n.b); err != nil {
+			return err
+		}
+	}
+	return m.fill(m.params[base:], values)
 }
 
 // LoRA returns the adapters' configuration, if the model has adapters.
@@ -170,21 +186,22 @@ func (m *Model) UseAdapters(on bool) {
 	}
 }
 
-// RemoveAdapters takes the adapters away.
+// RemoveAdapters takes the adapters away, if there are any.
 func (m *Model) RemoveAdapters() {
-	kept := m.params[:0]
-	for _, p := range m.params {
+	if m.lora == nil {
+		return
+	}
+	m.dropActivations()
+	m.params = slices.DeleteFunc(m.params, func(p *Param) bool {
 		if !p.isAdapter() {
-			kept = append(kept, p)
-			continue
+			return false
 		}
 		m.dev.Free(p.W)
-		if p.Trainable {
+		if p.Trainable() {
 			m.dev.Free(p.Grad)
 		}
-		delete(m.byName, p.Name)
-	}
-	m.params = kept
+		return true
+	})
 	for i := range m.layers {
 		for _, t := range targets() {
 			l := t.of(&m.layers[i])
@@ -192,15 +209,13 @@ func (m *Model) RemoveAdapters() {
 		}
 	}
 	m.lora = nil
-	m.acts.free(m.dev)
-	m.acts = nil
 }
 
 // SaveAdapter writes the adapters to dir in PEFT's layout: adapter_config.json
 // and adapter_model.safetensors. base names the base model for other loaders.
 func (m *Model) SaveAdapter(dir, base string) error {
 	if m.lora == nil {
-		return fmt.Errorf("save adapter: the model has none")
+		return errors.New("save adapter: the model has none")
 	}
 	c := peft.NewConfig(base, m.lora.Rank, float64(m.lora.Alpha), float64(m.lora.Dropout), m.lora.Targets)
 	var out []safetensors.Output
@@ -214,46 +229,39 @@ func (m *Model) SaveAdapter(dir, base string) error {
 
 // LoadAdapter puts the adapters in dir, a PEFT directory, beside the weights.
 // They are not trainable until [Model.TrainAdapters]. Adapters that the model
-// has already are replaced.
+// has already are replaced once the new ones are known to fit.
 func (m *Model) LoadAdapter(dir string) error {
-	c, file, err := peft.Open(dir)
+	saved, file, err := peft.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if m.lora != nil {
-		m.RemoveAdapters()
-	}
-	names := make([]string, 0, len(c.TargetModules))
-	names = append(names, c.TargetModules...)
-	if err := m.attach(LoRAConfig{Rank: c.R, Alpha: float32(c.LoraAlpha), Dropout: float32(c.LoraDropout), Targets: names}, 0); err != nil {
+	c, err := LoRAConfig{Rank: saved.R, Alpha: float32(saved.LoraAlpha), Dropout: float32(saved.LoraDropout), Targets: saved.TargetModules}.withDefaults()
+	if err != nil {
 		return fmt.Errorf("adapter %s: %w", dir, err)
 	}
-	wanted := 0
-	for _, p := range m.params {
-		if !p.isAdapter() {
-			continue
-		}
-		wanted++
-		t, ok := file.Tensor(p.Name)
-		if !ok || fmt.Sprint(t.Shape) != fmt.Sprint(p.Shape) {
-			m.RemoveAdapters()
-			return fmt.Errorf("adapter %s: tensor %q has shape %v, this base model needs %v", dir, p.Name, t.Shape, p.Shape)
-		}
-		if err := m.load(p, func(dst []float32) error { return file.Read(p.Name, dst) }); err != nil {
-			m.RemoveAdapters()
-			return err
+	branches := m.branches(c)
+	for _, n := range branches {
+		for _, s := range []spec{n.a, n.b} {
+			if t, ok := file.Tensor(s.name); !ok {
+				return fmt.Errorf("adapter %s: tensor %q: %w", dir, s.name, safetensors.ErrNoTensor)
+			} else if !slices.Equal(t.Shape, s.shape) {
+				return fmt.Errorf("adapter %s: tensor %q has shape %v, this base model needs %v", dir, s.name, t.Shape, s.shape)
+			}
 		}
 	}
-	if have := len(file.Tensors()); have != wanted {
-		m.RemoveAdapters()
-		return fmt.Errorf("adapter %s: %d tensors, this base model takes %d", dir, have, wanted)
+	if have, want := len(file.Tensors()), 2*len(branches); have != want {
+		return fmt.Errorf("adapter %s: %d tensors, this base model takes %d", dir, have, want)
 	}
-	return m.dev.Sync()
+	m.RemoveAdapters()
+	if err := m.attach(c, 0, func(p *Param, dst []float32) error { return file.Read(p.Name, dst) }); err != nil {
+		return fmt.Errorf("adapter %s: %w", dir, err)
+	}
+	return nil
 }
 
 // Merge adds the adapters into the weights, W += s·B·A in float32, and removes
-// them.
+// them. A fault of the device half-way leaves some merged: open the model anew.
 func (m *Model) Merge() error {
 	if m.lora == nil {
 		return nil
@@ -265,25 +273,29 @@ func (m *Model) Merge() error {
 			if l.a == nil {
 				continue
 			}
-			w, a, b := make([]float32, l.o*l.i), make([]float32, r*l.i), make([]float32, l.o*r)
+			w, a, b := make([]float32, l.w.W.Len()), make([]float32, l.a.W.Len()), make([]float32, l.b.W.Len())
 			m.dev.Download(w, l.w.W)
 			m.dev.Download(a, l.a.W)
 			m.dev.Download(b, l.b.W)
 			if err := m.dev.Sync(); err != nil {
 				return err
 			}
-			for o := range l.o {
-				row := w[o*l.i : (o+1)*l.i]
+			in := l.in()
+			for o := range l.out() {
+				row := w[o*in : (o+1)*in]
 				for k := range r {
 					f := s * b[o*r+k]
-					for j, v := range a[k*l.i : (k+1)*l.i] {
+					for j, v := range a[k*in : (k+1)*in] {
 						row[j] += f * v
 					}
 				}
 			}
 			m.dev.Upload(l.w.W, w)
+			if err := m.dev.Sync(); err != nil {
+				return err
+			}
 		}
 	}
 	m.RemoveAdapters()
-	return m.dev.Sync()
+	return nil
 }

@@ -12,13 +12,12 @@ type Model struct {
 	cfg    Config
 	dev    device.Device
 	params []*Param // in the order of the computation, adapters last
-	byName map[string]*Param
 
 	embedding, finalNorm, out *Param
 	layers                    []layer
-	lora                      *lora
+	lora                      *lora // nil without adapters
 
-	acts *activations // of the largest batch so far
+	acts *activations // of the largest batch so far, nil before the first
 }
 
 // A layer is one transformer block.
@@ -30,8 +29,16 @@ type layer struct {
 // A linear is a weight with what may stand beside it.
 type linear struct {
 	w, bias *Param // bias may be nil
-	i, o    int
-	a, b    *Param // the LoRA branch, or nil
+	a, b    *Param // the LoRA branch, both or neither
+}
+
+func (l *linear) in() int  { return l.w.Shape[1] }
+func (l *linear) out() int { return l.w.Shape[0] }
+
+// trainable reports whether a gradient is wanted that depends on the linear's
+// input.
+func (l *linear) trainable() bool {
+	return l.w.Trainable() || l.a != nil && l.a.Trainable()
 }
 
 // allocate makes a model of zeros.
@@ -39,52 +46,49 @@ func allocate(c Config, dev device.Device) (*Model, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Model{cfg: c, dev: dev, byName: map[string]*Param{}}
+	m := &Model{cfg: c, dev: dev}
+	byName := map[string]*Param{}
 	for _, s := range c.specs() {
-		if _, err := m.addParam(s.name, s.shape); err != nil {
+		p, err := m.addParam(s)
+		if err != nil {
 			m.Close()
 			return nil, err
 		}
+		byName[p.Name] = p
 	}
-	m.embedding, m.finalNorm, m.out = m.byName[embeddingName], m.byName[finalNormName], m.byName[outputName]
+	m.embedding, m.finalNorm, m.out = byName[embeddingName], byName[finalNormName], byName[outputName]
 	for i := range c.NumLayers {
-		part := func(name string) *Param { return m.byName[layerName(i, name)] }
+		part := func(name string) *Param { return byName[layerName(i, name)] }
 		m.layers = append(m.layers, layer{
 			norm1: part("input_layernorm.weight"),
 			norm2: part("post_attention_layernorm.weight"),
-			qkv: linear{w: part("self_attention.query_key_value.weight"), bias: part("self_attention.query_key_value.bias"),
-				i: c.HiddenSize, o: c.heads().Width()},
-			dense: linear{w: part("self_attention.dense.weight"), i: c.projection(), o: c.HiddenSize},
-			up:    linear{w: part("mlp.dense_h_to_4h.weight"), i: c.HiddenSize, o: 2 * c.FFNHiddenSize},
-			down:  linear{w: part("mlp.dense_4h_to_h.weight"), i: c.FFNHiddenSize, o: c.HiddenSize},
+			qkv:   linear{w: part("self_attention.query_key_value.weight"), bias: part("self_attention.query_key_value.bias")},
+			dense: linear{w: part("self_attention.dense.weight")},
+			up:    linear{w: part("mlp.dense_h_to_4h.weight")},
+			down:  linear{w: part("mlp.dense_4h_to_h.weight")},
 		})
 	}
 	return m, nil
 }
 
-func (m *Model) addParam(name string, shape []int) (*Param, error) {
-	n := spec{name, shape}.len()
-	w, err := m.dev.Alloc(n)
+func (m *Model) addParam(s spec) (*Param, error) {
+	w, err := m.dev.Alloc(s.len())
 	if err != nil {
-		return nil, fmt.Errorf("weight %s %v: %w", name, shape, err)
+		return nil, fmt.Errorf("weight %s %v: %w", s.name, s.shape, err)
 	}
-	p := &Param{Name: name, Shape: shape, W: w}
+	p := &Param{Name: s.name, Shape: s.shape, W: w}
 	m.params = append(m.params, p)
-	m.byName[name] = p
 	return p, nil
 }
 
-// Close gives the device's memory back.
+// Close gives the device's memory back. The device stays open.
 func (m *Model) Close() {
+	m.Freeze()
+	m.dropActivations()
 	for _, p := range m.params {
 		m.dev.Free(p.W)
-		if !p.Grad.Empty() {
-			m.dev.Free(p.Grad)
-		}
 	}
-	m.params, m.layers = nil, nil
-	m.acts.free(m.dev)
-	m.acts = nil
+	m.params, m.layers, m.lora = nil, nil, nil
 }
 
 // Config is the model's shape.
@@ -100,44 +104,51 @@ func (m *Model) Params() []*Param { return m.params }
 func (m *Model) Trainable() []*Param {
 	var out []*Param
 	for _, p := range m.params {
-		if p.Trainable {
+		if p.Trainable() {
 			out = append(out, p)
 		}
 	}
 	return out
 }
 
-// TrainAll makes every weight trainable: full fine-tuning.
+// TrainAll makes every weight trainable, adapters too: full fine-tuning. If the
+// memory for the gradients cannot be had, nothing is trainable.
 func (m *Model) TrainAll() error {
+	return m.train(func(*Param) bool { return true })
+}
+
+// train gives the wanted weights a gradient of zeros, and takes that of others.
+func (m *Model) train(wanted func(*Param) bool) error {
+	m.Freeze()
 	for _, p := range m.params {
-		if err := m.train(p); err != nil {
-			return err
+		if !wanted(p) {
+			continue
 		}
+		g, err := m.dev.Alloc(p.W.Len())
+		if err != nil {
+			m.Freeze()
+			return fmt.Errorf("gradient of %s: %w", p.Name, err)
+		}
+		p.Grad = g
 	}
 	return nil
 }
 
-func (m *Model) train(p *Param) error {
-	if p.Trainable {
-		return nil
-	}
-	g, err := m.dev.Alloc(p.W.Len())
-	if err != nil {
-		return fmt.Errorf("gradient of %s: %w", p.Name, err)
-	}
-	p.Grad, p.Trainable = g, true
-	return nil
-}
-
-// Freeze makes nothing trainable and gives the gradients' memory back.
+// Freeze makes nothing trainable and gives the memory back that training took.
 func (m *Model) Freeze() {
 	for _, p := range m.params {
-		if p.Trainable {
+		if p.Trainable() {
 			m.dev.Free(p.Grad)
-			p.Grad, p.Trainable = device.Mem{}, false
+			p.Grad = device.Mem{}
 		}
 	}
+	if m.acts != nil && m.acts.train {
+		m.dropActivations()
+	}
 }
+
+// Trainable reports whether the weight gets a gradient.
+func (p *Param) Trainable() bool { return !p.Grad.Empty() }
 
 func (p *Param) isAdapter() bool { return strings.Contains(p.Name, ".lora_") }
 func (p *Param) isBias() bool    { return strings.HasSuffix(p.Name, ".bias") }

@@ -73,8 +73,8 @@ func (m *Model) check(b Batch) error {
 		if id < 0 || int(id) >= m.cfg.PaddedVocabSize || int(b.Labels[i]) >= m.cfg.PaddedVocabSize {
 			return fmt.Errorf("batch: token %d: id %d, label %d: the vocabulary has %d ids", i, id, b.Labels[i], m.cfg.PaddedVocabSize)
 		}
-		if b.Positions[i] < 0 {
-			return fmt.Errorf("batch: token %d has position %d", i, b.Positions[i])
+		if p := b.Positions[i]; p < 0 || p >= maxSize {
+			return fmt.Errorf("batch: token %d has position %d: want 0 to %d", i, p, maxSize-1)
 		}
 	}
 	return nil

@@ -1,6 +1,9 @@
 package chatglm
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Shape is the configuration of a named shape: "tiny" for tests, "demo" for a
 // model that a laptop trains in a minute, "chatglm3-6b" for the real one.
@@ -25,39 +28,35 @@ func Shape(name string) (Config, bool) {
 // Shapes lists the names that [Shape] knows.
 func Shapes() []string { return []string{"tiny", "demo", "chatglm3-6b"} }
 
-// Info counts a model's parameters without making it.
+// Info is what [Describe] counts.
 type Info struct {
 	Parameters int64 // of the base model
 	Bytes      int64 // in float32
 	Trainable  int64 // of LoRA adapters, if asked for
 }
 
-// Describe counts the parameters of a model of shape c, and those of LoRA
-// adapters on it if lora is not nil.
+// Describe counts the parameters of a model of shape c without making it, and
+// those of LoRA adapters on it if lora is not nil.
 func Describe(c Config, lora *LoRAConfig) (Info, error) {
 	if err := c.Validate(); err != nil {
 		return Info{}, err
 	}
-	var info Info
-	for _, s := range c.specs() {
-		n := int64(1)
-		for _, d := range s.shape {
-			n *= int64(d)
-		}
-		info.Parameters += n
-	}
-	info.Bytes = 4 * info.Parameters
+	var adapters LoRAConfig
 	if lora != nil {
-		l, err := lora.withDefaults()
-		if err != nil {
+		var err error
+		if adapters, err = lora.withDefaults(); err != nil {
 			return Info{}, err
 		}
+	}
+	var info Info
+	for _, s := range c.specs() {
+		info.Parameters += int64(s.len())
 		for _, t := range targets() {
-			if slices.Contains(l.Targets, t.name) {
-				in, out := t.size(c)
-				info.Trainable += int64(c.NumLayers) * int64(l.Rank) * int64(in+out)
+			if slices.Contains(adapters.Targets, t.name) && strings.HasSuffix(s.name, t.module+".weight") {
+				info.Trainable += int64(adapters.Rank) * int64(s.shape[0]+s.shape[1])
 			}
 		}
 	}
+	info.Bytes = 4 * info.Parameters
 	return info, nil
 }

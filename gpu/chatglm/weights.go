@@ -14,11 +14,10 @@ import (
 
 // A Param is one weight tensor.
 type Param struct {
-	Name      string // as in the official checkpoint, or PEFT's for adapters
-	Shape     []int
-	W         device.Mem
-	Grad      device.Mem // of the same length if Trainable, else empty
-	Trainable bool
+	Name  string // as in the official checkpoint, or PEFT's for adapters
+	Shape []int  // [O,I] of a linear, [V,H] of the embedding, one dimension of norms and biases
+	W     device.Mem
+	Grad  device.Mem // of the same length if trainable, else empty
 }
 
 // A spec names a weight of the base model and its shape.
@@ -68,7 +67,9 @@ func (s spec) len() int {
 }
 
 // Open reads the model in dir, a Hugging Face directory with config.json and
-// safetensors in one file or in shards, onto dev.
+// safetensors in one file or in shards, onto dev. What the files say is checked
+// before anything is allocated: they have the tensors that config.json asks for
+// and no others.
 func Open(dir string, dev device.Device) (*Model, error) {
 	c, err := ReadConfig(dir)
 	if err != nil {
@@ -79,80 +80,95 @@ func Open(dir string, dev device.Device) (*Model, error) {
 		return nil, err
 	}
 	defer files.Close()
-	for _, s := range c.specs() { // before anything is allocated: the files bound what config.json asks for
-		shape, err := files.Shape(s.name)
-		if err == nil && !slices.Equal(shape, s.shape) {
-			err = fmt.Errorf("tensor %q has shape %v, config.json asks for %v", s.name, shape, s.shape)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("open model %s: %w", dir, err)
-		}
+	if err := c.matches(files); err != nil {
+		return nil, fmt.Errorf("open model %s: %w", dir, err)
 	}
 	m, err := allocate(c, dev)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open model %s: %w", dir, err)
 	}
-	for _, p := range m.params {
-		if err := m.load(p, func(dst []float32) error { return files.Read(p.Name, dst) }); err != nil {
-			m.Close()
-			return nil, fmt.Errorf("open model %s: %w", dir, err)
-		}
+	if err := m.fill(m.params, func(p *Param, dst []float32) error { return files.Read(p.Name, dst) }); err != nil {
+		m.Close()
+		return nil, fmt.Errorf("open model %s: %w", dir, err)
 	}
-	return m, dev.Sync()
+	return m, nil
 }
 
-// load fills p through host memory.
-func (m *Model) load(p *Param, read func([]float32) error) error {
-	if p.W.Host != nil {
-		return read(p.W.Host)
+// matches compares the tensors in files with those of the configuration.
+func (c Config) matches(files *safetensors.Dir) error {
+	known := map[string]bool{inverseName: true}
+	for _, s := range c.specs() {
+		known[s.name] = true
+		shape, err := files.Shape(s.name)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(shape, s.shape) {
+			return fmt.Errorf("tensor %q has shape %v, config.json asks for %v", s.name, shape, s.shape)
+		}
 	}
-	values := make([]float32, p.W.Len())
-	if err := read(values); err != nil {
-		return err
+	for _, name := range files.Names() {
+		if !known[name] {
+			return fmt.Errorf("tensor %q is not part of the network that config.json describes", name)
+		}
 	}
-	m.dev.Upload(p.W, values)
+	return nil
+}
+
+// fill gives weights their values, one after the other through host memory.
+func (m *Model) fill(params []*Param, values func(p *Param, dst []float32) error) error {
+	largest := 0
+	for _, p := range params {
+		largest = max(largest, p.W.Len())
+	}
+	host := make([]float32, largest)
+	for _, p := range params {
+		part := host[:p.W.Len()]
+		if err := values(p, part); err != nil {
+			return err
+		}
+		m.dev.Upload(p.W, part)
+		if err := m.dev.Sync(); err != nil { // before part is used again
+			return fmt.Errorf("weight %s: %w", p.Name, err)
+		}
+	}
 	return nil
 }
 
 // New makes a model of shape c with random weights: normal with deviation 0.02,
 // the projections back into the residual stream divided by √(2L) (Radford et
-// al. 2019), norms one, bias zero. The same seed gives the same weights
-// everywhere.
+// al. 2019), norms one, bias zero. The same seed gives the same weights on every
+// device.
 func New(c Config, dev device.Device, seed uint64) (*Model, error) {
 	m, err := allocate(c, dev)
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range m.params {
-		if err := m.load(p, initial(c, p, seed)); err != nil {
-			m.Close()
-			return nil, err
-		}
+	if err := m.fill(m.params, func(p *Param, dst []float32) error { initial(c, p, seed, dst); return nil }); err != nil {
+		m.Close()
+		return nil, err
 	}
-	return m, dev.Sync()
+	return m, nil
 }
 
-func initial(c Config, p *Param, seed uint64) func([]float32) error {
-	return func(dst []float32) error {
-		if len(p.Shape) == 1 {
-			one := float32(1)
-			if p.isBias() {
-				one = 0
-			}
-			for i := range dst {
-				dst[i] = one
-			}
-			return nil
+func initial(c Config, p *Param, seed uint64, dst []float32) {
+	if len(p.Shape) == 1 {
+		one := float32(1)
+		if p.isBias() {
+			one = 0
 		}
-		deviation := 0.02
-		if p.isResidualProjection() {
-			deviation /= math.Sqrt(2 * float64(c.NumLayers))
-		}
-		r := paramRand(p.Name, seed)
 		for i := range dst {
-			dst[i] = float32(deviation * r.NormFloat64())
+			dst[i] = one
 		}
-		return nil
+		return
+	}
+	deviation := 0.02
+	if p.isResidualProjection() {
+		deviation /= math.Sqrt(2 * float64(c.NumLayers))
+	}
+	r := paramRand(p.Name, seed)
+	for i := range dst {
+		dst[i] = float32(deviation * r.NormFloat64())
 	}
 }
 
@@ -165,13 +181,12 @@ func paramRand(name string, seed uint64) *rand.Rand {
 }
 
 // Save writes the model as a Hugging Face directory: config.json and
-// safetensors in float32, in shards of at most 5 GB. dir is created. Adapters
-// are not part of it; see [Model.SaveAdapter] and [Model.Merge].
+// safetensors in float32, in shards of at most 5 GB. dir is created; config.json
+// comes last, so that a new directory is no model before it is whole. Adapters
+// are not part of it: see [Model.SaveAdapter] and [Model.Merge]. Neither is the
+// vocabulary: see [CopyCompanions].
 func (m *Model) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if err := m.cfg.write(dir); err != nil {
 		return err
 	}
 	var out []safetensors.Output
@@ -185,7 +200,10 @@ func (m *Model) Save(dir string) error {
 		frequencies[k] = float32(math.Pow(10000, -2*float64(k)/float64(m.cfg.KVChannels/2)))
 	}
 	out = append(out, safetensors.Values(inverseName, []int{len(frequencies)}, frequencies))
-	return safetensors.CreateDir(dir, out)
+	if err := safetensors.CreateDir(dir, out); err != nil {
+		return err
+	}
+	return m.cfg.write(dir)
 }
 
 // output lets p be written when its turn comes.

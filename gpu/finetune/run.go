@@ -147,7 +147,9 @@ func prepare(model *chatglm.Model, o Options) error {
 		return model.TrainAll()
 	}
 	if _, ok := model.LoRA(); ok {
-		model.SetDropout(o.LoRA.Dropout, o.Seed)
+		if err := model.SetDropout(o.LoRA.Dropout, o.Seed); err != nil {
+			return err
+		}
 		return model.TrainAdapters()
 	}
 	return model.AddLoRA(o.LoRA, o.Seed)

@@ -3,7 +3,6 @@ package optim
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/device"
@@ -60,7 +59,7 @@ func (a *AdamW) Step(lr, gradScale float32) {
 	a.step++
 	for i, p := range a.params {
 		decay := a.cfg.WeightDecay
-		if len(p.Shape) == 1 || strings.HasSuffix(p.Name, ".bias") {
+		if len(p.Shape) == 1 { // a norm or a bias
 			decay = 0
 		}
 		a.dev.AdamW(p.W, p.Grad, a.m[i], a.v[i], device.AdamW{

@@ -20,7 +20,7 @@ func TestAdamWAgainstItsFormula(t *testing.T) {
 		w, _ := dev.Alloc(2)
 		g, _ := dev.Alloc(2)
 		copy(w.Host, []float32{1, -2})
-		return &chatglm.Param{Name: "w", Shape: shape, W: w, Grad: g, Trainable: true}
+		return &chatglm.Param{Name: "w", Shape: shape, W: w, Grad: g}
 	}
 	matrix, norm := param(1, 2), param(2)
 	a, err := NewAdamW(dev, []*chatglm.Param{matrix, norm}, AdamWConfig{Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.1})
