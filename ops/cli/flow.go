@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/glmflow/glmflow/ops/app"
 	"github.com/glmflow/glmflow/ops/config"
+	"github.com/glmflow/glmflow/ops/telemetry"
+	"github.com/glmflow/glmflow/ops/term"
 )
 
 // flowFlags say which flow a verb speaks to: a flag counts more than a
@@ -79,6 +82,15 @@ func (f flowFlags) open(c *cobra.Command, env Env) (*app.App, error) {
 		return nil, err
 	}
 	return app.Open(c.Context(), conf, log, env.Now)
+}
+
+// logger is that of a verb for people, who read its output instead: it is silent
+// unless they say --verbose.
+func (f flowFlags) logger(c config.Log, w io.Writer) (*slog.Logger, error) {
+	if !f.verbose {
+		return slog.New(slog.DiscardHandler), nil
+	}
+	return telemetry.NewLogger(term.NewScreen(w), c.Level, c.Format)
 }
 
 // with runs work in the flow.

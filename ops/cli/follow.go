@@ -79,7 +79,7 @@ func (f *follower) loop(ctx context.Context, id string, wanted func(ledger.Run) 
 		}
 		if ok {
 			f.show(run)
-			if run.Settled() || wanted(run) {
+			if run.Settled() || run.State == ledger.Cancelled || wanted(run) {
 				return run, nil
 			}
 		}

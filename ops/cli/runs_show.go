@@ -81,10 +81,19 @@ func showRun(ctx context.Context, a *app.App, s *term.Screen, run ledger.Run, no
 	if len(run.Notes) > 0 {
 		say(s.W, "\nNotes:")
 	}
-	for _, n := range run.Notes {
-		say(s.W, "%s", strings.TrimLeft(term.Wrap(n.Stage+": "+n.Text, s.Width, "  "), " "))
-	}
+	writeNotes(s, run.Notes)
 	return writeOutcome(ctx, a, s, run)
+}
+
+// writeNotes tells what stages had to say; a note of no stage is a person's doing.
+func writeNotes(s *term.Screen, notes []ledger.Note) {
+	for _, n := range notes {
+		text := n.Text
+		if n.Stage != "" {
+			text = n.Stage + ": " + text
+		}
+		say(s.W, "%s", strings.TrimLeft(term.Wrap(text, s.Width, "  "), " "))
+	}
 }
 
 // writeOutcome draws curve, comparison and release, as far as the run came.

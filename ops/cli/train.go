@@ -96,9 +96,7 @@ func (f *trainFlags) orderAndWait(ctx context.Context, c *cobra.Command, env Env
 
 // trained says what came of a retraining.
 func trained(ctx context.Context, a *app.App, s *term.Screen, run ledger.Run) error {
-	for _, n := range run.Notes {
-		say(s.W, "%s: %s", n.Stage, n.Text)
-	}
+	writeNotes(s, run.Notes)
 	return writeOutcome(ctx, a, s, run)
 }
 

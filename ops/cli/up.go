@@ -11,6 +11,9 @@ import (
 
 	"github.com/glmflow/glmflow/ops/app"
 	"github.com/glmflow/glmflow/ops/config"
+	"github.com/glmflow/glmflow/ops/telemetry"
+	"github.com/glmflow/glmflow/ops/term"
+	"github.com/glmflow/glmflow/pipeline"
 )
 
 // upFlags are the flags of up.
@@ -57,7 +60,7 @@ func (f *upFlags) run(c *cobra.Command, env Env) (err error) {
 	if err != nil {
 		return err
 	}
-	log, err := serverLogger(conf.Log, c.ErrOrStderr())
+	log, err := telemetry.NewLogger(term.NewScreen(c.ErrOrStderr()), conf.Log.Level, conf.Log.Format)
 	if err != nil {
 		return err
 	}
@@ -74,12 +77,14 @@ func (f *upFlags) run(c *cobra.Command, env Env) (err error) {
 
 // serve works as stages and shows the console until ctx is cancelled.
 func serve(ctx context.Context, out io.Writer, a *app.App) error {
-	site, err := newSite(a)
-	if err != nil {
-		return err
-	}
+	var observer pipeline.Observer
 	group, ctx := errgroup.WithContext(ctx)
-	if site != nil {
+	if a.Config.Console.Listen != "off" {
+		site, err := newSite(a)
+		if err != nil {
+			return err
+		}
+		observer = site.metrics.Observer()
 		say(out, "console  http://%s", site.listener.Addr())
 		group.Go(func() error { return site.serve(ctx) })
 	}
@@ -90,8 +95,8 @@ func serve(ctx context.Context, out io.Writer, a *app.App) error {
 		say(out, "broker   %s", a.Broker.Conn().ConnectedUrlRedacted())
 	}
 	a.Log.Info("serving", "stages", a.Stages(), "dir", a.Config.Dir)
-	group.Go(func() error { return a.Serve(ctx, site.observer()) })
-	err = group.Wait()
+	group.Go(func() error { return a.Serve(ctx, observer) })
+	err := group.Wait()
 	if err == nil {
 		a.Log.Info("stopped", "dir", a.Config.Dir)
 	}
