@@ -44,6 +44,7 @@ func (a *App) Serve(ctx context.Context, observer pipeline.Observer) error {
 	}
 	runner, err := pipeline.NewRunner(pipeline.RunnerConfig{
 		Broker: a.Broker, Store: a.Store, Stages: made, Observer: observer, Clock: a.Now, Log: a.Log,
+		AckWait: a.Config.Redeliver,
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/glmflow/glmflow/pipeline/window"
 	"github.com/glmflow/glmflow/stages/clean"
@@ -32,6 +33,10 @@ type Config struct {
 	// Stages lists the stages this process serves; empty means all six.
 	// Default [].
 	Stages []string `yaml:"stages" env:"STAGES"`
+	// Redeliver is the silence of a process after which its jobs are given to
+	// another one. A broker that was embedded in the process that died gives them
+	// back as soon as it is started again. Default 1m.
+	Redeliver time.Duration `yaml:"redeliver" env:"REDELIVER"`
 
 	Model   Model   `yaml:"model" envPrefix:"MODEL_"`
 	Device  Device  `yaml:"device" envPrefix:"DEVICE_"`
@@ -103,6 +108,8 @@ func StageNames() []string {
 // Default is the configuration of a process that was told nothing.
 func Default() Config {
 	return Config{
+		Redeliver: time.Minute,
+
 		Model:    Model{Name: "assistant", Tokenizer: "auto"},
 		Device:   Device{Backend: "auto", Precision: "bf16"},
 		Console:  Console{Listen: "127.0.0.1:8480"},
@@ -137,6 +144,9 @@ func (c Config) Validate() error {
 		if u, err := url.Parse(c.NATS); err != nil || u.Host == "" {
 			bad("nats", fmt.Errorf("%q is no URL such as nats://127.0.0.1:4222", c.NATS))
 		}
+	}
+	if c.Redeliver < time.Second {
+		bad("redeliver", fmt.Errorf("%s: want 1s or more, longer than a reconnect to the broker takes", c.Redeliver))
 	}
 	if c.Model.Name == "" || strings.ContainsAny(c.Model.Name, ".*>@: \t/\\") {
 		bad("model.name", fmt.Errorf("%q: a name has no dots, spaces, slashes or any of * > @ :", c.Model.Name))

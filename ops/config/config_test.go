@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestDefaultIsValid(t *testing.T) {
@@ -37,7 +38,7 @@ func TestBadFiles(t *testing.T) {
 }
 
 func TestGoodFilesOverDefaults(t *testing.T) {
-	c, err := Load("testdata/example.good.yaml", []string{"HOME=/home/x", "GLMFLOW_MODEL_NAME=fromenv", "GLMFLOW_DEVICE_WORKERS=3"})
+	c, err := Load("testdata/example.good.yaml", []string{"HOME=/home/x", "GLMFLOW_MODEL_NAME=fromenv", "GLMFLOW_DEVICE_WORKERS=3", "GLMFLOW_REDELIVER=5s"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func TestGoodFilesOverDefaults(t *testing.T) {
 	if c.Train.Epochs != Default().Train.Epochs {
 		t.Errorf("a default is lost: epochs %d", c.Train.Epochs)
 	}
-	if c.Model.Name != "fromenv" || c.Device.Workers != 3 {
+	if c.Model.Name != "fromenv" || c.Device.Workers != 3 || c.Redeliver != 5*time.Second {
 		t.Errorf("the environment did not count: %+v %+v", c.Model, c.Device)
 	}
 	if c.Dir != "/srv/glmflow" {
