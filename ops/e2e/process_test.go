@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/glmflow/glmflow/ops/app"
+	"github.com/glmflow/glmflow/ops/cli"
 	"github.com/glmflow/glmflow/ops/config"
 	"github.com/glmflow/glmflow/pipeline"
 )
@@ -36,10 +37,12 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A part is what a process of the flow does.
+// A part is what a process of the flow does: a command of glmflow, or to serve
+// what Config says until it is told to stop.
 type part struct {
-	Config config.Config
-	Halt   halt
+	Command []string
+	Config  config.Config
+	Halt    halt
 }
 
 // A halt is the place at which a process stops and waits for its end, holding
@@ -73,6 +76,12 @@ func play(text string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	if p.Command != nil {
+		if code := cli.Main(ctx, p.Command, cli.Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Now: time.Now}); code != cli.ExitDone {
+			return fmt.Errorf("%s ended with %d", p.Command[0], code)
+		}
+		return nil
+	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	a, err := app.Open(ctx, p.Config, log, time.Now)
 	if err != nil {
@@ -118,6 +127,14 @@ type process struct {
 // launch starts a process and waits until it is ready.
 func launch(t *testing.T, p part) *process {
 	t.Helper()
+	r := start(t, p)
+	r.await(ready)
+	return r
+}
+
+// start starts a process. It is killed at the end of the test.
+func start(t *testing.T, p part) *process {
+	t.Helper()
 	text, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
@@ -140,11 +157,10 @@ func launch(t *testing.T, p part) *process {
 		}
 	}()
 	t.Cleanup(r.kill)
-	r.await(ready)
 	return r
 }
 
-// await waits until the process says word.
+// await waits until the process says a line that begins with word.
 func (r *process) await(word string) {
 	r.t.Helper()
 	late := time.After(patience)
@@ -154,7 +170,7 @@ func (r *process) await(word string) {
 			if !alive {
 				r.t.Fatalf("the process ended before it was %s", word)
 			}
-			if strings.TrimSpace(line) == word {
+			if strings.HasPrefix(line, word) {
 				return
 			}
 		case <-late:
