@@ -94,7 +94,7 @@ func (m *models) Resolve(ctx context.Context, ref string) (evaluate.Ref, error) 
 	if strings.ContainsAny(ref, "/\\") {
 		return m.directory(ref, ref)
 	}
-	return evaluate.Ref{}, fmt.Errorf("model %q: no such version, alias, digest or directory: %w", ref, fs.ErrNotExist)
+	return evaluate.Ref{}, fmt.Errorf("no such version, alias, digest or directory: %w", fs.ErrNotExist)
 }
 
 func (m *models) checkout(ctx context.Context, name string, tree artifact.Digest) (evaluate.Ref, error) {
