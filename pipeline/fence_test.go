@@ -80,7 +80,7 @@ func TestStaleWorkerCannotCommit(t *testing.T) {
 	b := newBench(t)
 	release := make(chan struct{})
 	var runs atomic.Int32
-	cfg := b.config(onDue(pipeline.Spec{Workers: 2, Lease: 50 * time.Millisecond}, func(ctx context.Context, job *pipeline.Job) error {
+	cfg := b.config(onDue(pipeline.Spec{Workers: 2, Lease: time.Second}, func(ctx context.Context, job *pipeline.Job) error {
 		if err := pipeline.Emit(job, schemas.Adapter, schemas.AdapterRow{Name: "m"}); err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func TestStaleWorkerCannotCommit(t *testing.T) {
 		}
 		return nil
 	}))
-	cfg.AckWait = 100 * time.Millisecond
+	cfg.AckWait = time.Second // with the lease, long enough for the second attempt on a busy machine
 	pipelinetest.Work(t, cfg)
 	b.send(due("x"))
 	pipelinetest.Eventually(t, "the second worker's record", func() bool { return len(pipelinetest.Dones(t, b.broker)) == 1 })
