@@ -125,11 +125,16 @@ func (f *flow) answersStrangers(file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before := f.newest()
 	if err := conn.Publish(subject, []byte(`{"model":"nobody@production","data":"held-out","reply":"answers.none"}`)); err != nil {
 		t.Fatal(err)
 	}
 	if msg, err := answers.NextMsg(patience); err != nil || !strings.Contains(string(msg.Data), "nobody@production") {
 		t.Errorf("a request for a model that is not: %v", err)
+	}
+	run := f.first("the refused run", func(r ledger.Run) bool { return r.Settled() && r.First > before })
+	if len(run.Notes) != 1 || !strings.Contains(run.Notes[0].Text, "nobody@production") {
+		t.Errorf("the refused run says %v", run.Notes)
 	}
 }
 

@@ -37,6 +37,7 @@ func (s *Stage) answerRequest(ctx context.Context, job *pipeline.Job) error {
 	switch {
 	case pipeline.IsParked(err) && order.Reply != "":
 		job.Log().Warn("refused a request", "error", err)
+		job.Note("refused: " + err.Error())
 		return post(job, Failed, order.Reply, Failure{job.Event().ID, err.Error()})
 	case err != nil:
 		return err
