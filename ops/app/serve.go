@@ -29,6 +29,14 @@ import (
 // what it holds and returns nil. Together with the stages it turns firings of
 // schedules into retrainings, and thresholds too; any number of processes may.
 func (a *App) Serve(ctx context.Context, observer pipeline.Observer) error {
+	err := a.serve(ctx, observer)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // told to stop before it had begun
+	}
+	return err
+}
+
+func (a *App) serve(ctx context.Context, observer pipeline.Observer) error {
 	if err := a.Ready(); err != nil {
 		return err
 	}

@@ -98,6 +98,17 @@ func TestWhole(t *testing.T) {
 	}
 }
 
+// TestStoppedAtOnce: whoever is told to stop while it begins stops without a
+// complaint, and leaves no goroutine.
+func TestStoppedAtOnce(t *testing.T) {
+	t.Parallel()
+	c := settings(t, base(t))
+	for range 3 {
+		f := join(t, c, true)
+		f.stop()
+	}
+}
+
 // verify checks a release with its public key, its lineage down to the rows, and
 // that it says so when a file was altered.
 func (f *flow) verify(release schemas.ReleaseRow, adapter schemas.AdapterRow) {
