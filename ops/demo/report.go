@@ -195,7 +195,8 @@ func (w writer) verdict(r Report) {
 		if rule.Passed {
 			mark, tone = "✓", term.Good
 		}
-		fmt.Fprintf(w.s.W, "  %s %s: %s\n", w.s.Style(tone, mark), rule.Rule, rule.Detail)
+		text := term.Wrap(rule.Rule+": "+rule.Detail, w.s.Width, "    ")
+		fmt.Fprintf(w.s.W, "  %s %s\n", w.s.Style(tone, mark), strings.TrimLeft(text, " "))
 	}
 	switch {
 	case r.Release == nil:
@@ -211,12 +212,14 @@ func (w writer) verdict(r Report) {
 
 func (w writer) next(r Report) {
 	w.heading("Where it lies, and what to try next")
-	w.table([][]string{
-		{w.p.Sprintf("what"), w.p.Sprintf("where")},
+	// Paths are to be copied, so they are never cut.
+	for _, place := range [][2]string{
 		{w.p.Sprintf("logs"), r.Logs},
 		{w.p.Sprintf("base model"), r.Base},
 		{w.p.Sprintf("artifacts (Parquet, adapters)"), filepath.Join(r.Dir, "artifacts")},
-	})
+	} {
+		fmt.Fprintf(w.s.W, "  %s\n      %s\n", place[0], place[1])
+	}
 	fmt.Fprintln(w.s.W)
 	dir := "--dir " + r.Dir
 	for _, c := range []struct{ command, about string }{

@@ -43,7 +43,7 @@ func Chinese() map[string]string {
 		// The demo's report.
 		"From conversations to a model": "从对话到模型",
 		"Files: %d. Conversations: %d. Lines that could not be read, kept with their reasons: %d.": "文件：%d。对话：%d。无法读取并已连同原因保留的行：%d。",
-		"what": "项目", "rule": "规则", "in": "输入", "dropped": "丢弃", "changed": "修改", "out": "输出",
+		"rule": "规则", "in": "输入", "dropped": "丢弃", "changed": "修改", "out": "输出",
 		"Personal data masked: %s.": "已遮蔽的个人信息：%s。",
 		"Planted and found":         "埋入与找回",
 		"planted":                   "埋入", "times": "次数", "found": "找到", "what should happen": "应如何处理",
@@ -62,8 +62,7 @@ func Chinese() map[string]string {
 		"Published as %s and promoted to production.":                        "已发布为 %s，并提升为 production。",
 		"Published as %s; it waits as candidate for a person to promote it.": "已发布为 %s；作为 candidate 等待人工提升。",
 		"Kept as %s, not promoted: the gate said no.":                        "保留为 %s，未提升：门禁未通过。",
-		"Where it lies, and what to try next":                                "产物位置与下一步",
-		"where":                                                              "位置", "logs": "日志", "base model": "基础模型", "artifacts (Parquet, adapters)": "产物（Parquet、适配器）",
+		"Where it lies, and what to try next":                                "产物位置与下一步", "logs": "日志", "base model": "基础模型", "artifacts (Parquet, adapters)": "产物（Parquet、适配器）",
 		"versions, aliases, history": "版本、别名与历史", "check signature and lineage": "校验签名与来源",
 		"what ran, and what was parked": "运行记录与搁置项", "serve the flow with its console": "启动流程与控制台",
 		"Done in %s.": "用时 %s。",

@@ -22,7 +22,7 @@ func Plot(width, height int, series ...Series) string {
 	if math.IsInf(x0, 0) {
 		return "(nothing to draw)\n"
 	}
-	labels := []string{number(y1), number((y0 + y1) / 2), number(y0)}
+	labels := []string{within(y1, y1-y0), within((y0+y1)/2, y1-y0), within(y0, y1-y0)}
 	gutter := 0
 	for _, l := range labels {
 		gutter = max(gutter, len(l))
@@ -86,6 +86,13 @@ func bounds(series []Series) (x0, x1, y0, y1 float64) {
 		y1++
 	}
 	return x0, x1, y0, y1
+}
+
+// within writes v with as many digits as tell points of an axis of that range
+// apart.
+func within(v, span float64) string {
+	digits := max(0, 2-int(math.Floor(math.Log10(span))))
+	return fmt.Sprintf("%.*f", min(digits, 8), v)
 }
 
 func number(v float64) string {

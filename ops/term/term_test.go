@@ -54,6 +54,15 @@ func TestPlotKeepsToItsSize(t *testing.T) {
 	}
 }
 
+func TestPlotTellsNarrowRangesApart(t *testing.T) {
+	got := Plot(60, 5, Series{X: []float64{1, 2, 3}, Y: []float64{11.02, 11.05, 11.08}})
+	for _, label := range []string{"11.0200", "11.0500", "11.0800"} {
+		if !strings.Contains(got, label) {
+			t.Errorf("no %s at the axis:\n%s", label, got)
+		}
+	}
+}
+
 func TestProgressWithoutTerminalSpeaksEveryFewSeconds(t *testing.T) {
 	var out bytes.Buffer
 	at := time.Unix(0, 0)
