@@ -2,10 +2,11 @@ package finetune
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
 )
 
 // Checkpoints is where a run keeps what it needs to go on.
@@ -27,15 +28,7 @@ func (d Dir) Save(_ context.Context, name string, write func(io.Writer) error) e
 	if err := os.MkdirAll(string(d), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(string(d), name+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // of no effect once it is renamed
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), filepath.Join(string(d), name))
+	return atomicfile.Write(filepath.Join(string(d), name), write)
 }
 
 // Load implements [Checkpoints].

@@ -9,22 +9,29 @@ import (
 )
 
 // fingerprint names everything that decides how this run goes, so that a
-// checkpoint is never continued under other circumstances: options, device
-// kind, base, the weights it starts from and every example. How often
+// checkpoint is never continued under other circumstances: options, adapters,
+// device kind, base, the weights it starts from and every example. How often
 // checkpoints are written decides nothing.
-func (r *run) fingerprint(held []Example) string {
+func (r *run) fingerprint(held []Example) (string, error) {
 	h := sha256.New()
 	o := r.options
 	o.SaveEvery = 0
-	// Options hold nothing that JSON cannot say once they are validated.
-	head, _ := json.Marshal(struct {
+	o.LoRA, _ = r.model.LoRA() // which are not the options' where the model had adapters
+	head, err := json.Marshal(struct {
 		Options Options
 		Device  string
 		Base    string
 	}{o, r.dev.Info().Kind, r.hooks.Base})
+	if err != nil {
+		return "", err
+	}
 	h.Write(head)
-	for i, w := range r.weights() {
-		h.Write([]byte(r.params[i].Name))
+	for _, p := range r.params {
+		w, err := r.download(p)
+		if err != nil {
+			return "", err
+		}
+		h.Write([]byte(p.Name))
 		hashNumbers(h, w)
 	}
 	for _, examples := range [][]Example{r.train, held} {
@@ -34,7 +41,7 @@ func (r *run) fingerprint(held []Example) string {
 			hashNumbers(h, e.Labels)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // hashNumbers adds a slice and its length.

@@ -3,6 +3,7 @@ package finetune
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 )
@@ -83,20 +84,20 @@ func (o Options) Validate() error {
 	check(o.Method == LoRA || o.Method == Full, "method", o.Method, `"lora" or "full"`)
 	if o.Method == LoRA {
 		check(o.LoRA.Rank > 0, "lora rank", o.LoRA.Rank, "1 or more")
-		check(o.LoRA.Alpha > 0, "lora alpha", o.LoRA.Alpha, "more than 0")
+		check(o.LoRA.Alpha > 0 && o.LoRA.Alpha <= math.MaxFloat32, "lora alpha", o.LoRA.Alpha, "more than 0")
 		check(o.LoRA.Dropout >= 0 && o.LoRA.Dropout < 1, "lora dropout", o.LoRA.Dropout, "0 or more and less than 1")
 	}
 	check(o.LearningRate > 0 && o.LearningRate <= 1, "learning_rate", o.LearningRate, "more than 0 and at most 1")
 	check(o.WeightDecay >= 0 && o.WeightDecay < 1, "weight_decay", o.WeightDecay, "0 or more and less than 1")
 	check(o.Beta1 >= 0 && o.Beta1 < 1, "beta1", o.Beta1, "0 or more and less than 1")
 	check(o.Beta2 >= 0 && o.Beta2 < 1, "beta2", o.Beta2, "0 or more and less than 1")
-	check(o.Eps > 0, "eps", o.Eps, "more than 0")
+	check(o.Eps > 0 && o.Eps <= 1, "eps", o.Eps, "more than 0 and at most 1")
 	check(o.Decay == Constant || o.Decay == Linear || o.Decay == Cosine, "decay", o.Decay, `"linear", "cosine" or "constant"`)
-	check(o.Epochs > 0 || o.MaxSteps > 0, "epochs", o.Epochs, "1 or more, or max_steps")
+	check(o.Epochs > 0 || o.Epochs == 0 && o.MaxSteps > 0, "epochs", o.Epochs, "1 or more, or 0 with max_steps")
 	check(o.BatchTokens > 0, "batch_tokens", o.BatchTokens, "1 or more")
 	check(o.Accumulate > 0, "accumulate", o.Accumulate, "1 or more")
 	check(o.MaxSkips > 0, "max_skips", o.MaxSkips, "1 or more")
-	check(o.ClipNorm >= 0, "clip_norm", o.ClipNorm, "0 (no clipping) or more")
+	check(o.ClipNorm >= 0 && o.ClipNorm <= math.MaxFloat64, "clip_norm", o.ClipNorm, "0 (no clipping) or more, and finite")
 	for _, f := range []struct {
 		name  string
 		value int

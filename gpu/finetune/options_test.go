@@ -1,6 +1,7 @@
 package finetune
 
 import (
+	"math"
 	"strings"
 	"testing"
 )
@@ -8,6 +9,19 @@ import (
 func TestOptionsNameWhatIsWrong(t *testing.T) {
 	if err := DefaultOptions().Validate(); err != nil {
 		t.Errorf("the defaults: %v", err)
+	}
+	// YAML can say infinity, a checkpoint's identity cannot.
+	for field, spoil := range map[string]func(*Options){
+		"lora alpha": func(o *Options) { o.LoRA.Alpha = float32(math.Inf(1)) },
+		"clip_norm":  func(o *Options) { o.ClipNorm = math.Inf(1) },
+		"eps":        func(o *Options) { o.Eps = math.Inf(1) },
+		"epochs":     func(o *Options) { o.Epochs, o.MaxSteps = -1, 5 },
+	} {
+		o := DefaultOptions()
+		spoil(&o)
+		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), field+" is ") {
+			t.Errorf("%s: error %v does not name it", field, err)
+		}
 	}
 	for field, spoil := range map[string]func(*Options){
 		"method":        func(o *Options) { o.Method = "magic" },

@@ -30,7 +30,7 @@ type Result struct {
 	Targets   int64    `json:"targets"`              // supervised tokens seen
 	StartLoss *float64 `json:"start_loss,omitempty"` // validation loss before the first step; nil without validation
 	BestLoss  *float64 `json:"best_loss,omitempty"`  // validation loss at BestStep
-	BestStep  int      `json:"best_step"`            // the step whose weights the model has now; 0 are those it began with
+	BestStep  int      `json:"best_step"`            // the step whose weights the model has once Run is done; 0 are those it began with
 	Stopped   bool     `json:"stopped"`              // validation stopped improving
 
 	Planned   int   `json:"-"` // steps planned

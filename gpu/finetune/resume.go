@@ -30,6 +30,14 @@ type state struct {
 	SkippedInARow int    `json:"skipped_in_a_row"` // up to now
 }
 
+// check finds counts that no run leaves behind.
+func (s state) check(total int) error {
+	if s.Steps < 0 || s.Steps > total || s.Skipped < 0 || s.Skipped > s.Steps || s.Validated < -1 || s.Validated > s.Steps {
+		return fmt.Errorf("step %d of %d, %d skipped, validated at %d", s.Steps, total, s.Skipped, s.Validated)
+	}
+	return nil
+}
+
 // save keeps where the run stands, between two steps.
 func (r *run) save(ctx context.Context) error {
 	if r.hooks.State == nil {
@@ -121,6 +129,10 @@ func (r *run) resume(ctx context.Context) error {
 	}
 	if saved.Identity != r.state.Identity {
 		r.log.Info("beginning anew: the checkpoint is of another run")
+		return nil
+	}
+	if err := saved.check(r.plan.total); err != nil {
+		r.log.Warn("beginning anew: the checkpoint is damaged", "error", err)
 		return nil
 	}
 	if err := r.restore(file, saved); err != nil {

@@ -57,8 +57,9 @@ func (h Hooks) complete() Hooks {
 // same kind of device. When ctx is cancelled it saves a checkpoint and returns
 // the context's error.
 //
-// Adapters and optimizer state live on the device, a copy of the best weights
-// in host memory.
+// Adapters, gradients and optimizer state live on the device, a copy of the best
+// weights in host memory. The gradients stay until [chatglm.Model.Freeze]. After
+// an error the model has the weights of the last step.
 func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Options, h Hooks) (Result, error) {
 	if err := o.Validate(); err != nil {
 		return Result{}, err
@@ -95,7 +96,7 @@ type run struct {
 	train     []Example
 	plan      *plan
 	val       []chatglm.Batch
-	best      [][]float32 // of each of params, at state.BestStep; nil before the first validation
+	best      [][]float32 // of each of params, at state.BestStep; nil before a finite validation
 	state     state
 	cut       int
 	dropped   int
@@ -133,7 +134,11 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 	if r.schedule, err = optim.NewSchedule(o.WarmupSteps, r.plan.total, o.Decay); err != nil {
 		return nil, err
 	}
-	r.state.Identity = r.fingerprint(held)
+	if h.State != nil {
+		if r.state.Identity, err = r.fingerprint(held); err != nil {
+			return nil, fmt.Errorf("identity of the run: %w", err)
+		}
+	}
 	r.adam, err = optim.NewAdamW(r.dev, r.params, optim.AdamWConfig{
 		Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), WeightDecay: float32(o.WeightDecay),
 	})
@@ -245,7 +250,8 @@ func (r *run) step(ctx context.Context) (StepInfo, error) {
 		GradNorm: optim.GradNorm(r.dev, r.params),
 		Tokens:   tokens,
 	}}
-	if err := r.dev.Sync(); err != nil {
+	err := r.dev.Sync()
+	if err != nil {
 		return StepInfo{}, fmt.Errorf("step %d: %w", info.Step, err)
 	}
 	info.Skipped = !finite(info.Loss) || !finite(info.GradNorm)
@@ -253,13 +259,14 @@ func (r *run) step(ctx context.Context) (StepInfo, error) {
 	r.state.Tokens += tokens
 	r.state.Targets += int64(targets)
 	if info.Skipped {
-		return info, r.skip(info.Point)
+		err = r.skip(info.Point)
+	} else {
+		r.state.SkippedInARow = 0
+		r.adam.Step(float32(info.LR), optim.ClipScale(info.GradNorm, r.options.ClipNorm))
+		r.state.Curve = append(r.state.Curve, info.Point)
 	}
-	r.state.SkippedInARow = 0
-	r.adam.Step(float32(info.LR), optim.ClipScale(info.GradNorm, r.options.ClipNorm))
-	r.state.Curve = append(r.state.Curve, info.Point)
 	info.Took = r.hooks.Now().Sub(began)
-	return info, nil
+	return info, err
 }
 
 // skip counts a step that updates nothing.

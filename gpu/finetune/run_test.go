@@ -1,10 +1,12 @@
 package finetune
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -186,11 +188,23 @@ func TestForeignCheckpointIsNotUsed(t *testing.T) {
 	if err != nil || other.Result.Resumed != 0 {
 		t.Errorf("a run on another base resumed at step %d (%v), want 0", other.Result.Resumed, err)
 	}
-	for name, b := range store {
-		store[name] = b[:len(b)/2]
-	}
-	if _, err := train(t.Context(), t, 1, first); err != nil {
-		t.Errorf("a damaged checkpoint stops training: %v", err)
+	for what, damage := range map[string]func([]byte) []byte{
+		"cut short": func(b []byte) []byte { return b[:len(b)/2] },
+		"steps":     func(b []byte) []byte { return regexp.MustCompile(`\\"steps\\":\d`).ReplaceAll(b, []byte(`\"steps\":-`)) },
+	} {
+		whole := inMemory{}
+		if _, err := train(t.Context(), t, 1, Hooks{State: whole}); err != nil {
+			t.Fatal(err)
+		}
+		for name, b := range whole {
+			whole[name] = damage(b)
+			if bytes.Equal(b, whole[name]) {
+				t.Fatalf("%s: the checkpoint is as it was", what)
+			}
+		}
+		if r, err := train(t.Context(), t, 1, Hooks{State: whole}); err != nil || r.Result.Resumed != 0 {
+			t.Errorf("%s: went on from step %d of a damaged checkpoint (%v)", what, r.Result.Resumed, err)
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package finetune
 import (
 	"context"
 	"fmt"
+
+	"github.com/glmflow/glmflow/gpu/chatglm"
 )
 
 // validationDue reports whether the weights of this step still have to be
@@ -47,8 +49,7 @@ func (r *run) validate(ctx context.Context) error {
 		}
 		if r.state.BestLoss == nil || loss < *r.state.BestLoss {
 			r.state.BestLoss, r.state.BestStep, r.state.WithoutGain = &loss, r.state.Steps, 0
-			r.best = r.weights()
-			return nil
+			return r.keep()
 		}
 	}
 	r.state.WithoutGain++
@@ -56,14 +57,24 @@ func (r *run) validate(ctx context.Context) error {
 	return nil
 }
 
-// weights copies the trainable parameters to host memory.
-func (r *run) weights() [][]float32 {
-	copies := make([][]float32, len(r.params))
+// keep copies the trainable parameters to host memory: they are the best.
+func (r *run) keep() error {
+	best := make([][]float32, len(r.params))
 	for i, p := range r.params {
-		copies[i] = make([]float32, p.W.Len())
-		r.dev.Download(copies[i], p.W)
+		var err error
+		if best[i], err = r.download(p); err != nil {
+			return err
+		}
 	}
-	return copies
+	r.best = best
+	return nil
+}
+
+// download copies a parameter to host memory.
+func (r *run) download(p *chatglm.Param) ([]float32, error) {
+	w := make([]float32, p.W.Len())
+	r.dev.Download(w, p.W)
+	return w, r.dev.Sync()
 }
 
 // useBest puts the best weights back into the model.
