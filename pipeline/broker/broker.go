@@ -93,9 +93,13 @@ func (b *Broker) Conn() *nats.Conn { return b.conn }
 func (b *Broker) JetStream() jetstream.JetStream { return b.js }
 
 // Close sends what is buffered, closes the connection and, if [Start] made the
-// broker, stops the server and unlocks its directory.
+// broker, stops the server and unlocks its directory. It does not wait for a
+// broker that is out of reach.
 func (b *Broker) Close() error {
-	err := b.conn.FlushTimeout(timeout)
+	var err error
+	if b.conn.IsConnected() {
+		err = b.conn.FlushTimeout(timeout)
+	}
 	if errors.Is(err, nats.ErrConnectionClosed) {
 		err = nil
 	}

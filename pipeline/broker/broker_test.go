@@ -257,6 +257,29 @@ func TestOtherProcessesReachIt(t *testing.T) {
 
 // TestRestartRedelivers: what a dead process had taken is delivered again at
 // once, not after the acknowledgement wait.
+func TestCloseDoesNotWaitForALostBroker(t *testing.T) {
+	dir := t.TempDir()
+	_, stop := start(t, dir)
+	url, err := broker.Find(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := broker.Connect(t.Context(), url, broker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := b.Conn().StatusChanged(nats.RECONNECTING)
+	stop()
+	<-lost
+	began := time.Now()
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("closing took %v", took)
+	}
+}
+
 func TestRestartRedelivers(t *testing.T) {
 	dir := t.TempDir()
 	b, stop := start(t, dir)
