@@ -190,7 +190,9 @@ func TestForeignCheckpointIsNotUsed(t *testing.T) {
 	}
 	for what, damage := range map[string]func([]byte) []byte{
 		"cut short": func(b []byte) []byte { return b[:len(b)/2] },
-		"steps":     func(b []byte) []byte { return regexp.MustCompile(`\\"steps\\":\d`).ReplaceAll(b, []byte(`\"steps\":-`)) },
+		"steps": func(b []byte) []byte {
+			return regexp.MustCompile(`\\"steps\\":\d`).ReplaceAll(b, []byte(`\"steps\":-`))
+		},
 	} {
 		whole := inMemory{}
 		if _, err := train(t.Context(), t, 1, Hooks{State: whole}); err != nil {
