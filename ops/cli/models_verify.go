@@ -69,7 +69,7 @@ Trusted is the key of this flow's directory, or those named with --key.`,
 func ownKey(a *app.App) ([]string, error) {
 	path := a.KeyFile()
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: this directory has published nothing; say --key with the public key of the one that has", path)
+		return nil, fmt.Errorf("%s: this directory has published nothing; say --key with the public key of the one that has, which `glmflow doctor` prints there", path)
 	}
 	key, err := lineage.OpenKey(path, rand.Reader)
 	if err != nil {
