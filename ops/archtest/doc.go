@@ -1,4 +1,5 @@
 // Package archtest holds the tests that keep the tree honest: who may import
-// whom and why (imports_test.go), and what every package and stage must look
-// like (shape_test.go). It has no code of its own.
+// whom and why (imports_test.go), that every dependency has its reason
+// (modules_test.go), and what every package and stage must look like
+// (shape_test.go). It has no code of its own.
 package archtest
