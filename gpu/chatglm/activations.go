@@ -7,9 +7,12 @@ import (
 )
 
 // activations are the buffers of a forward pass, and with train those of a
-// backward pass. Batches of fewer tokens use their fronts. For training every
-// layer has buffers of its own, which the backward pass reads; else all layers
-// share one set.
+// backward pass. Batches of fewer tokens use their fronts. What a layer keeps
+// for the backward pass is its own; everything else all layers share.
+//
+//	layers that a backward pass goes through   everything
+//	the lowest Recompute of them               their input x1, and the last low: the rest is made again
+//	layers below, and all without train        nothing
 //
 // The norms' outputs and z are shared even then: a third of the memory, and the
 // backward pass makes again, cheaply, those that it needs.
@@ -43,6 +46,29 @@ type layerActs struct {
 	x2, r2 device.Mem    // residual stream before the MLP, 1/rms of it
 	u      device.Mem    // [M,2F]
 	low    [4]device.Mem // [M,R] of each adapted linear, in the order of targets()
+	again  bool          // only x1 is kept for the backward pass
+}
+
+// Recompute makes the lowest n of the layers that a backward pass goes through
+// keep their input only: the backward pass computes the rest again, to the same
+// bits, which takes less memory and up to a third more time. The default is 0.
+func (m *Model) Recompute(n int) {
+	if m.recompute != n {
+		m.recompute = n
+		m.dropActivations()
+	}
+}
+
+// ActivationBytes is what training on batches of that many tokens takes of the
+// device's memory besides weights and gradients, with [Model.Recompute] of the
+// given number.
+func (m *Model) ActivationBytes(tokens, recompute int) int64 {
+	width := int64(0)
+	m.layout(true, recompute, func(w int) device.Mem {
+		width += int64(w)
+		return device.Mem{}
+	})
+	return 4 * width * int64(tokens)
 }
 
 // room makes sure that a batch of n tokens fits.
@@ -63,9 +89,9 @@ func (m *Model) room(n int, train bool) (*activations, error) {
 }
 
 func (m *Model) newActivations(n int, train bool) (*activations, error) {
-	a := &activations{tokens: n, train: train}
+	var all []device.Mem
 	var failed error
-	alloc := func(width int) device.Mem {
+	a := m.layout(train, m.recompute, func(width int) device.Mem {
 		if failed != nil {
 			return device.Mem{}
 		}
@@ -74,46 +100,73 @@ func (m *Model) newActivations(n int, train bool) (*activations, error) {
 			failed = err
 			return device.Mem{}
 		}
-		a.all = append(a.all, mem)
+		all = append(all, mem)
 		return mem
-	}
-	c, s := m.cfg, m.cfg.heads()
-	h, f := c.HiddenSize, c.FFNHiddenSize
-	for i := range m.layers {
-		if i > 0 && !train {
-			a.layers = append(a.layers, a.layers[0])
-			continue
-		}
-		la := layerActs{
-			x1: alloc(h), r1: alloc(1), qkv: alloc(s.Width()), o: alloc(c.projection()), lse: alloc(s.A),
-			r2: alloc(1), u: alloc(2 * f),
-		}
-		la.x2 = la.x1
-		if train {
-			la.x2 = alloc(h)
-		}
-		for k, t := range targets() {
-			if t.of(&m.layers[i]).a != nil {
-				la.low[k] = alloc(m.lora.Rank)
-			}
-		}
-		a.layers = append(a.layers, la)
-	}
-	a.x = a.layers[0].x1
-	a.rstd, a.xn, a.z, a.branch, a.nll = alloc(1), alloc(h), alloc(f), alloc(h), alloc(1)
-	if train {
-		a.x = alloc(h)
-		a.dx, a.dbranch, a.dqkv, a.do = alloc(h), alloc(h), alloc(s.Width()), alloc(c.projection())
-		a.du, a.dz = alloc(2*f), alloc(f)
-		if m.lora != nil {
-			a.dlow = alloc(m.lora.Rank)
-		}
-	}
+	})
+	a.tokens, a.train, a.all = n, train, all
 	if failed != nil {
 		a.free(m.dev)
 		return nil, failed
 	}
 	return a, nil
+}
+
+// layout makes activations of buffers from take, which is told the floats for
+// each token.
+func (m *Model) layout(train bool, recompute int, take func(width int) device.Mem) *activations {
+	a := &activations{}
+	c, s := m.cfg, m.cfg.heads()
+	h, f := c.HiddenSize, c.FFNHiddenSize
+	inner := func(i int) layerActs { // but for the residual stream
+		la := layerActs{
+			r1: take(1), qkv: take(s.Width()), o: take(c.projection()), lse: take(s.A),
+			r2: take(1), u: take(2 * f),
+		}
+		for k, t := range targets() {
+			if t.of(&m.layers[i]).a != nil {
+				la.low[k] = take(m.lora.Rank)
+			}
+		}
+		return la
+	}
+	var shared *layerActs // of layers that keep nothing, or only their input
+	lowest := len(m.layers)
+	if train {
+		lowest = m.lowest()
+	}
+	for i := range m.layers {
+		if i >= lowest+recompute {
+			la := inner(i)
+			la.x1, la.x2 = take(h), take(h)
+			a.layers = append(a.layers, la)
+			continue
+		}
+		if shared == nil {
+			la := inner(i)
+			la.x1 = take(h)
+			la.x2 = la.x1
+			shared = &la
+		}
+		la := *shared
+		if i >= lowest {
+			la.again, la.x1 = true, take(h)
+			if m.layers[i].down.a != nil { // the down projection is not computed again
+				la.low[3] = take(m.lora.Rank)
+			}
+		}
+		a.layers = append(a.layers, la)
+	}
+	a.x = a.layers[0].x1
+	a.rstd, a.xn, a.z, a.branch, a.nll = take(1), take(h), take(f), take(h), take(1)
+	if train {
+		a.x = take(h)
+		a.dx, a.dbranch, a.dqkv, a.do = take(h), take(h), take(s.Width()), take(c.projection())
+		a.du, a.dz = take(2*f), take(f)
+		if m.lora != nil {
+			a.dlow = take(m.lora.Rank)
+		}
+	}
+	return a
 }
 
 func (a *activations) free(dev device.Device) {

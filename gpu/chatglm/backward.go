@@ -41,6 +41,9 @@ func (m *Model) Accumulate(b Batch, scale float32, counter uint64) (nll float64,
 	dev.RMSNormBackward(dx, m.finalNorm.Grad, dxn, front(a.x, n*h), m.finalNorm.W, front(a.rstd, n), n, h)
 	lowest := m.lowest()
 	for i := len(m.layers) - 1; i >= lowest; i-- {
+		if a.layers[i].again {
+			m.layerForward(a, i, device.Mem{}, p)
+		}
 		m.layerBackward(a, i, p, b.Starts, i > lowest || m.embedding.Trainable() || m.layers[i].norm1.Trainable())
 	}
 	if m.embedding.Trainable() {

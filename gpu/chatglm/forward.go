@@ -18,44 +18,51 @@ type pass struct {
 // its normalized form a.xn. The order is that of the original code: norm,
 // attention, add; norm, MLP, add; final norm.
 func (m *Model) run(a *activations, ids []int32, p pass) {
-	c, s, dev, n := m.cfg, m.cfg.heads(), m.dev, len(ids)
+	c, dev, n := m.cfg, m.dev, len(ids)
 	h := c.HiddenSize
-	eps := float32(c.LayerNormEpsilon)
 	xn, z := front(a.xn, n*h), front(a.z, n*c.FFNHiddenSize)
 	x := front(a.layers[0].x1, n*h)
 	dev.Embed(x, m.embedding.W, ids, h)
 	var add device.Mem // what the block before left to be added to the stream
 	for i := range m.layers {
 		l, la := &m.layers[i], &a.layers[i]
-		if i > 0 {
-			x = m.carry(a, la.x1, x)
-		}
-		dev.RMSNorm(xn, front(la.r1, n), x, add, l.norm1.W, n, h, eps)
-		dev.Linear(front(la.qkv, n*s.Width()), xn, n, m.linear(&l.qkv, i, 0, la, p))
-		dev.Rotary(front(la.qkv, n*s.Width()), p.pos, s, false)
-		p.attend(i, la)
-		add = front(a.branch, n*h)
-		dev.Linear(add, front(la.o, n*c.projection()), n, m.linear(&l.dense, i, 1, la, p))
-
-		x = m.carry(a, la.x2, x)
-		dev.RMSNorm(xn, front(la.r2, n), x, add, l.norm2.W, n, h, eps)
-		dev.Linear(front(la.u, n*2*c.FFNHiddenSize), xn, n, m.linear(&l.up, i, 2, la, p))
+		m.carry(front(la.x1, n*h), x)
+		x = m.layerForward(a, i, add, p)
 		dev.SwiGLU(z, front(la.u, n*2*c.FFNHiddenSize), n, c.FFNHiddenSize)
+		add = front(a.branch, n*h)
 		dev.Linear(add, z, n, m.linear(&l.down, i, 3, la, p))
 	}
-	x = m.carry(a, a.x, x)
-	dev.RMSNorm(xn, front(a.rstd, n), x, add, m.finalNorm.W, n, h, eps)
+	m.carry(front(a.x, n*h), x)
+	dev.RMSNorm(xn, front(a.rstd, n), front(a.x, n*h), add, m.finalNorm.W, n, h, float32(c.LayerNormEpsilon))
+}
+
+// layerForward adds add to the residual stream la.x1, computes layer i from there
+// up to the input of its SwiGLU, la.u, and returns the stream la.x2. The backward
+// pass calls it again, with nothing to add, where only la.x1 was kept.
+func (m *Model) layerForward(a *activations, i int, add device.Mem, p pass) device.Mem {
+	c, s, dev, n := m.cfg, m.cfg.heads(), m.dev, len(p.pos)
+	h, l, la := c.HiddenSize, &m.layers[i], &a.layers[i]
+	eps := float32(c.LayerNormEpsilon)
+	xn, x1, x2 := front(a.xn, n*h), front(la.x1, n*h), front(la.x2, n*h)
+	dev.RMSNorm(xn, front(la.r1, n), x1, add, l.norm1.W, n, h, eps)
+	dev.Linear(front(la.qkv, n*s.Width()), xn, n, m.linear(&l.qkv, i, 0, la, p))
+	dev.Rotary(front(la.qkv, n*s.Width()), p.pos, s, false)
+	p.attend(i, la)
+	add = front(a.branch, n*h)
+	dev.Linear(add, front(la.o, n*c.projection()), n, m.linear(&l.dense, i, 1, la, p))
+
+	m.carry(x2, x1)
+	dev.RMSNorm(xn, front(la.r2, n), x2, add, l.norm2.W, n, h, eps)
+	dev.Linear(front(la.u, n*2*c.FFNHiddenSize), xn, n, m.linear(&l.up, i, 2, la, p))
+	return x2
 }
 
 // carry brings the residual stream x to the buffer in which the next norm will
-// add to it. Without training there is only one.
-func (m *Model) carry(a *activations, next, x device.Mem) device.Mem {
-	if !a.train {
-		return x
+// add to it, which is the same where nobody needs the old one.
+func (m *Model) carry(next, x device.Mem) {
+	if !next.Same(x) {
+		m.dev.Copy(next, x)
 	}
-	next = front(next, x.Len())
-	m.dev.Copy(next, x)
-	return next
 }
 
 // front is the part of a buffer that a batch uses.

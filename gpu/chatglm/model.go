@@ -17,7 +17,8 @@ type Model struct {
 	layers                    []layer
 	lora                      *lora // nil without adapters
 
-	acts *activations // of the largest batch so far, nil before the first
+	acts      *activations // of the largest batch so far, nil before the first
+	recompute int          // see Recompute
 }
 
 // A layer is one transformer block.

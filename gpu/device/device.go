@@ -1,5 +1,7 @@
 package device
 
+import "unsafe"
+
 // A Device computes the operators that ChatGLM3 is made of, forward and
 // backward, on memory of its own. There are three: gpu/device/reference (plain
 // Go, the specification), gpu/device/cpu (C kernels) and gpu/device/cuda.
@@ -130,6 +132,11 @@ func (m Mem) Len() int { return m.N }
 
 // Empty reports whether m refers to nothing.
 func (m Mem) Empty() bool { return m.N == 0 }
+
+// Same reports whether m and o begin at the same float.
+func (m Mem) Same(o Mem) bool {
+	return m.Addr == o.Addr && unsafe.SliceData(m.Host) == unsafe.SliceData(o.Host)
+}
 
 // Slice is floats i up to j of m, sharing its storage.
 func (m Mem) Slice(i, j int) Mem {
