@@ -33,8 +33,8 @@ static void transpose_task(const struct attention *a, long i) {
 	span b = a->blocks[i / s.g];
 	const float *row = a->qkv + b.first * width(s);
 	long at = i * s.d * BLOCK;
-	a->d->isa->pack(a->keys + at, BLOCK, key(row, s, i % s.g), width(s), 1, b.rows, s.d);
-	if (a->values) a->d->isa->pack(a->values + at, BLOCK, value(row, s, i % s.g), width(s), 1, b.rows, s.d);
+	a->d->isa->transpose(a->keys + at, BLOCK, key(row, s, i % s.g), width(s), 1, b.rows, s.d);
+	if (a->values) a->d->isa->transpose(a->values + at, BLOCK, value(row, s, i % s.g), width(s), 1, b.rows, s.d);
 }
 
 // forward_task is one query head of one block of queries.

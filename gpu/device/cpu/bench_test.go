@@ -65,7 +65,7 @@ func BenchmarkLinear(b *testing.B) {
 // BenchmarkKernels compares instruction sets on one product.
 func BenchmarkKernels(b *testing.B) {
 	const n = 512
-	for _, isa := range []string{"portable", "avx2", "avx512", "avx512bf16"} {
+	for _, isa := range []string{"portable", "avx2", "avx512", "avx512bf16", "amx"} {
 		for _, precision := range []string{"fp32", "bf16"} {
 			b.Run(isa+"-"+precision, func(b *testing.B) {
 				d, err := open(device.Options{Precision: precision}, isa)

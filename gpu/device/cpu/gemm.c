@@ -18,6 +18,7 @@ enum {
 struct gemm {
 	cpu *d;
 	const product *p;
+	const products *kernels;
 	long depth;              // words of k
 	long row_step, col_step; // of a task
 	long right_cols;         // packed at once
@@ -28,27 +29,26 @@ struct gemm {
 // from j0 on once the left one's are done.
 static void pack_panel(const struct gemm *g, long i, long lefts, long j0, long cols) {
 	const product *p = g->p;
-	const isa *k = g->d->isa;
-	void (*pack)(void *, long, const float *, long, long, long, long) = g->d->bf16 ? k->pack_bf16 : k->pack;
+	const products *k = g->kernels;
 	if (i < lefts) {
 		long row = i * k->mr;
-		pack(g->left + row * g->depth, k->mr, p->a + row * p->a_row, p->a_row, p->a_k, least(k->mr, p->m - row), p->k);
+		k->left(g->left + row * g->depth, k->mr, p->a + row * p->a_row, p->a_row, p->a_k, least(k->mr, p->m - row), p->k);
 		return;
 	}
 	long col = (i - lefts) * k->nr;
-	pack(g->right + col * g->depth, k->nr, p->b + (j0 + col) * p->b_col, p->b_col, p->b_k, least(k->nr, cols - col), p->k);
+	k->right(g->right + col * g->depth, k->nr, p->b + (j0 + col) * p->b_col, p->b_col, p->b_k, least(k->nr, cols - col), p->k);
 }
 
 // compute_task computes rows i0… and columns j0+j1… of the result.
 static void compute_task(const struct gemm *g, long i0, long j0, long j1, long cols) {
 	const product *p = g->p;
-	const isa *k = g->d->isa;
+	const products *k = g->kernels;
 	long rows_end = least(i0 + g->row_step, p->m), cols_end = least(j1 + g->col_step, cols);
 	for (long w = 0; w < g->depth; w += DEPTH) {
 		long depth = least(DEPTH, g->depth - w);
 		for (long j = j1; j < cols_end; j += k->nr)
 			for (long i = i0; i < rows_end; i += k->mr)
-				(g->d->bf16 ? k->tile_bf16 : k->tile)(
+				k->tile(
 					depth, g->left + i * g->depth + w * k->mr, g->right + j * g->depth + w * k->nr,
 					p->c + i * p->ldc + j0 + j, p->ldc, least(k->mr, p->m - i), least(k->nr, cols - j),
 					p->alpha, p->add || w > 0, p->bias ? p->bias + j0 + j : NULL);
@@ -59,15 +59,18 @@ static void gemm_body(team *t, int worker, void *job) {
 	(void)worker;
 	const struct gemm *g = job;
 	const product *p = g->p;
+	const products *k = g->kernels;
+	if (k->begin) k->begin();
 	for (long j0 = 0; j0 < p->n; j0 += g->right_cols) {
 		long cols = least(g->right_cols, p->n - j0);
-		long lefts = j0 ? 0 : parts(p->m, g->d->isa->mr), panels = lefts + parts(cols, g->d->isa->nr);
+		long lefts = j0 ? 0 : parts(p->m, k->mr), panels = lefts + parts(cols, k->nr);
 		for (long i; (i = team_claim(t)) < panels;) pack_panel(g, i, lefts, j0, cols);
 		team_barrier(t);
 		long across = parts(cols, g->col_step), tasks = parts(p->m, g->row_step) * across;
 		for (long i; (i = team_claim(t)) < tasks;) compute_task(g, i / across * g->row_step, j0, i % across * g->col_step, cols);
 		if (j0 + cols < p->n) team_barrier(t);
 	}
+	if (k->end) k->end();
 }
 
 // dots_task computes a few columns of a product with few rows, without packing.
@@ -86,9 +89,9 @@ void multiply(cpu *d, const product *p) {
 		each(d, parts(p->n, DOTS_COLS), wide, dots_task, (void *)p);
 		return;
 	}
-	const isa *k = d->isa;
-	struct gemm g = {.d = d, .p = p};
-	g.depth = parts(p->k, d->bf16 ? k->pairs : 1);
+	const products *k = d->bf16 ? &d->isa->bf16 : &d->isa->fp32;
+	struct gemm g = {.d = d, .p = p, .kernels = k};
+	g.depth = parts(p->k, k->pairs * k->multiple) * k->multiple;
 	g.right_cols = least(parts(p->n, k->nr), RIGHT_WORDS / g.depth / k->nr + 1) * k->nr;
 	g.row_step = TILE_ROWS / k->mr * k->mr;
 	g.col_step = TILE_COLS / k->nr * k->nr;

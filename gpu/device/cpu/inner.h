@@ -32,11 +32,11 @@ INLINE vec NAME(rounded)(vec v) {
 #undef PACK
 #undef ROUND
 
-#define ROUNDED_BF16 .pairs = 1, .pack_bf16 = NAME(pack_rounded), .tile_bf16 = NAME(tile)
+#define ROUNDED_BF16 .bf16 = {MR, 2 * LANES, 1, 1, NAME(pack_rounded), NAME(pack_rounded), NAME(tile), NULL, NULL}
 #endif
 
 #define KERNELS                                                                                     \
-	.mr = MR, .nr = 2 * LANES, .pack = NAME(pack), .tile = NAME(tile),                          \
+	.fp32 = {MR, 2 * LANES, 1, 1, NAME(pack), NAME(pack), NAME(tile), NULL, NULL}, .transpose = NAME(pack), \
 	.dots = NAME(dots), .block = NAME(block),                                                   \
 	.softmax_step = NAME(softmax_step), .softmax_row = NAME(softmax_row),                       \
 	.scores_backward = NAME(scores_backward), .inner = NAME(inner), .norm = NAME(norm),         \

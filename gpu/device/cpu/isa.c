@@ -3,13 +3,15 @@
 #include <string.h>
 
 // supported lists what this processor runs, best first, and returns how many.
-static int supported(const isa *list[4]) {
+static int supported(const isa *list[5]) {
 	int n = 0;
 #ifdef X86_KERNELS
 	__builtin_cpu_init();
 	int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 	             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-	if (avx512 && __builtin_cpu_supports("avx512bf16")) list[n++] = &isa_avx512bf16;
+	int bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+	if (bf16 && amx_allowed()) list[n++] = &isa_amx;
+	if (bf16) list[n++] = &isa_avx512bf16;
 	if (avx512) list[n++] = &isa_avx512;
 	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[n++] = &isa_avx2;
 #endif
@@ -18,13 +20,13 @@ static int supported(const isa *list[4]) {
 }
 
 const isa *isa_best(void) {
-	const isa *list[4];
+	const isa *list[5];
 	supported(list);
 	return list[0];
 }
 
 const isa *isa_named(const char *name) {
-	const isa *list[4];
+	const isa *list[5];
 	int n = supported(list);
 	for (int i = 0; i < n; i++)
 		if (!strcmp(list[i]->name, name)) return list[i];

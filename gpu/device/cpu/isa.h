@@ -8,19 +8,27 @@
 // A block of attention is BLOCK queries by BLOCK keys.
 enum { BLOCK = 64 };
 
-typedef struct isa {
-	const char *name;
+// A packer copies an operand of a product into a panel of `width` lanes: rows of
+// the left operand, columns of the right one. Element k of lane l is at
+// src[l·lane_stride + k·k_stride], one of the strides being 1. A panel's order is
+// what the tile wants to read; lanes beyond `lanes` and depth beyond k are zero.
+typedef void packer(void *dst, long width, const float *src, long lane_stride, long k_stride, long lanes, long k);
 
-	// Products. A panel holds `width` lanes of the packed operand: lane l of
-	// depth k at dst[k·width + l], lanes beyond `lanes` zero. One word of depth
-	// is one float, or two bfloat16 where `pairs` is 2.
-	int mr, nr;  // lanes of a panel of the left and of the right operand
-	int pairs;   // values of k in one word of pack_bf16
-	void (*pack)(void *dst, long width, const float *src, long lane_stride, long k_stride, long lanes, long k);
-	void (*pack_bf16)(void *dst, long width, const float *src, long lane_stride, long k_stride, long lanes, long k);
+// products are how matrices of one precision are multiplied.
+typedef struct products {
+	int mr, nr;   // lanes of a panel of the left and of the right operand
+	int pairs;    // values of k in a word of four bytes
+	int multiple; // of so many words is the depth of a panel
+	packer *left, *right;
 	// c[rows,cols] = alpha·a·b + (add ? c : bias or 0) of two panels.
 	void (*tile)(long depth, const void *a, const void *b, float *c, long ldc, long rows, long cols, float alpha, int add, const float *bias);
-	void (*tile_bf16)(long depth, const void *a, const void *b, float *c, long ldc, long rows, long cols, float alpha, int add, const float *bias);
+	void (*begin)(void), (*end)(void); // around all tiles of a thread, NULL where there is nothing to do
+} products;
+
+typedef struct isa {
+	const char *name;
+	products fp32, bf16;
+	packer *transpose; // to float32, any width
 	// y[r·ldy + j] = alpha·x[r]·w[j] + (add ? y : bias or 0) for r < m ≤ 4, j < n.
 	void (*dots)(float *y, long ldy, const float *x, long ldx, const float *w, long ldw, long m, long n, long k, float alpha, int add, const float *bias);
 	// c[m,n] (+)= a·b, a by both strides, rows of b contiguous.
@@ -54,7 +62,9 @@ extern const isa isa_portable;
 #define X86_KERNELS
 #endif
 #ifdef X86_KERNELS
-extern const isa isa_avx2, isa_avx512, isa_avx512bf16;
+extern const isa isa_avx2, isa_avx512, isa_avx512bf16, isa_amx;
+// amx_allowed asks the system for the tile registers; 0 where there are none.
+int amx_allowed(void);
 #endif
 
 // isa_best is the fastest table this processor can run; isa_named one by its

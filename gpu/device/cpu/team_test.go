@@ -121,7 +121,7 @@ func TestBF16Rounds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, isa := range []string{"portable", "avx2", "avx512", "avx512bf16"} {
+	for _, isa := range []string{"portable", "avx2", "avx512", "avx512bf16", "amx"} {
 		d, err := open(device.Options{Precision: "bf16"}, isa)
 		if err != nil {
 			continue // this processor lacks them
