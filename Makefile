@@ -40,7 +40,13 @@ vet: ## check formatting, and vet every build
 	go vet -tags hftokenizers ./gpu/chatglm/tokenizer/...
 	TAGS=cuda $(GO) vet ./gpu/ ./gpu/device/...
 
-bench: tokenizers ## run every benchmark
+bench: build ## measure the machine's limits, training, answering, then each kernel
+	bin/glmflow bench peak
+	for precision in fp32 bf16; do \
+		bin/glmflow bench train --length 128 --precision $$precision; \
+		bin/glmflow bench train --length 256 --precision $$precision; \
+		bin/glmflow bench generate --shape 1b --precision $$precision; \
+	done
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 fmt: ## format the code

@@ -6,6 +6,7 @@
 //	optim/       AdamW, schedules, clipping
 //	finetune/    the training loop
 //	checkpoint/  files of other tools: safetensors, PEFT
+//	bench/       how fast it is, and what the machine could do at best
 //
 // Nothing below gpu imports anything of the pipeline: the engine can be used
 // without it.

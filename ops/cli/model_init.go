@@ -26,12 +26,13 @@ gets that vocabulary and as many embeddings as it needs; without, the model
 takes token rows only.
 
 The same seed gives the same bytes.`,
-		Example: `  glmflow model init --shape tiny --tokenizer tokenizer.model --out tiny`,
-		Args:    wrong(cobra.NoArgs),
+		Example: `  glmflow model init --shape tiny --tokenizer tokenizer.model --out tiny
+  glmflow model init --shape tiny,num_layers=3,rope_ratio=50 --out odd`,
+		Args: wrong(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			config, ok := chatglm.Shape(shape)
-			if !ok {
-				return usagef("--shape %s: want %s", shape, strings.Join(chatglm.Shapes(), ", "))
+			config, err := chatglm.ParseShape(shape)
+			if err != nil {
+				return usageError{err}
 			}
 			if vocabulary != "" {
 				enc, err := tokenizer.Load(vocabulary)
@@ -65,12 +66,17 @@ The same seed gives the same bytes.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&shape, "shape", "tiny", "shape of the model: "+strings.Join(chatglm.Shapes(), ", "))
+	c.Flags().StringVar(&shape, "shape", "tiny", shapeUsage())
 	c.Flags().StringVar(&vocabulary, "tokenizer", "", "tokenizer.model, or a directory with one, to take along")
 	c.Flags().StringVar(&out, "out", "", "directory to write; created")
 	c.Flags().Uint64Var(&seed, "seed", 42, "of the random weights")
 	require(c, "out")
 	return c
+}
+
+// shapeUsage explains flags that take a shape.
+func shapeUsage() string {
+	return "shape of the model: " + strings.Join(chatglm.Shapes(), ", ") + "; fields of config.json that differ follow after commas"
 }
 
 // copyVocabulary copies a tokenizer.model, or that of a directory, to dir.

@@ -74,6 +74,7 @@ signed ChatGLM3, and keeps doing that, every night, by itself.`,
 		newScoreCommand(env),
 		newGenerateCommand(env),
 		newModelCommand(env),
+		newBenchCommand(env),
 	)
 	return root
 }
