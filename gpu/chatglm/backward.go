@@ -35,7 +35,7 @@ func (m *Model) Accumulate(b Batch, scale float32, counter uint64) (nll float64,
 	h := c.HiddenSize
 	wanted := b.targets()
 	dxn := front(a.dbranch, n*h)
-	dev.CrossEntropy(front(a.nll, n), dxn, m.out.Grad, front(a.xn, n*h), m.out.W, wanted, n, h, c.PaddedVocabSize, scale)
+	dev.CrossEntropy(front(a.nll, n), dxn, m.out.Grad, front(a.xn, n*h), m.out.W, wanted, n, h, c.PaddedVocabSize, scale, device.Goal{})
 	dx := front(a.dx, n*h) // gradient of the residual stream
 	dev.Zero(dx)
 	dev.RMSNormBackward(dx, m.finalNorm.Grad, dxn, front(a.x, n*h), m.finalNorm.W, front(a.rstd, n), n, h)
@@ -107,7 +107,7 @@ func (m *Model) layerBackward(a *activations, i int, p pass, starts []int32, bel
 	// Attention: x += dense(attention(rotary(qkv(norm1(x))))).
 	do, dqkv := front(a.do, n*c.projection()), front(a.dqkv, n*s.Width())
 	dev.LinearBackward(do, dx, front(la.o, n*c.projection()), n, m.linear(&l.dense, i, 1, la, p), m.grads(a, &l.dense, n))
-	dev.AttentionBackward(dqkv, do, front(la.o, n*c.projection()), front(la.lse, n*s.A), front(la.qkv, n*s.Width()), starts, s)
+	dev.AttentionBackward(dqkv, do, front(la.o, n*c.projection()), front(la.lse, n*s.A), front(la.qkv, n*s.Width()), starts, s, nil, nil)
 	dev.Rotary(dqkv, p.pos, s, true)
 	if !below {
 		dn = device.Mem{}

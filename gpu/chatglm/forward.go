@@ -88,7 +88,7 @@ func (m *Model) linear(l *linear, layer, target int, la *layerActs, p pass) *dev
 func (m *Model) packed(b Batch) pass {
 	s, n := m.cfg.heads(), len(b.IDs)
 	return pass{pos: b.Positions, attend: func(_ int, la *layerActs) {
-		m.dev.Attention(front(la.o, n*m.cfg.projection()), front(la.lse, n*s.A), front(la.qkv, n*s.Width()), b.Starts, s)
+		m.dev.Attention(front(la.o, n*m.cfg.projection()), front(la.lse, n*s.A), front(la.qkv, n*s.Width()), b.Starts, s, nil)
 	}}
 }
 
@@ -148,7 +148,7 @@ func (m *Model) Loss(b Batch) (nll []float64, targets []int, err error) {
 	m.run(a, b.IDs, m.packed(b))
 	wanted := b.targets()
 	c, n := m.cfg, len(b.IDs)
-	m.dev.CrossEntropy(front(a.nll, n), device.Mem{}, device.Mem{}, front(a.xn, n*c.HiddenSize), m.out.W, wanted, n, c.HiddenSize, c.PaddedVocabSize, 1)
+	m.dev.CrossEntropy(front(a.nll, n), device.Mem{}, device.Mem{}, front(a.xn, n*c.HiddenSize), m.out.W, wanted, n, c.HiddenSize, c.PaddedVocabSize, 1, device.Goal{})
 	each := make([]float32, n)
 	m.dev.Download(each, front(a.nll, n))
 	if err := m.dev.Sync(); err != nil {

@@ -155,12 +155,21 @@ func (r *remote) Rotary(qkv device.Mem, pos []int32, s device.Heads, inverse boo
 	r.on.Rotary(r.at(qkv), pos, s, inverse)
 }
 
-func (r *remote) Attention(o, lse, qkv device.Mem, starts []int32, s device.Heads) {
-	r.on.Attention(r.at(o), r.at(lse), r.at(qkv), starts, s)
+func (r *remote) prefix(p *device.Prefix) *device.Prefix {
+	if p == nil {
+		return nil
+	}
+	here := *p
+	here.K, here.V = r.at(p.K), r.at(p.V)
+	return &here
 }
 
-func (r *remote) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []int32, s device.Heads) {
-	r.on.AttentionBackward(r.at(dqkv), r.at(do), r.at(o), r.at(lse), r.at(qkv), starts, s)
+func (r *remote) Attention(o, lse, qkv device.Mem, starts []int32, s device.Heads, p *device.Prefix) {
+	r.on.Attention(r.at(o), r.at(lse), r.at(qkv), starts, s, r.prefix(p))
+}
+
+func (r *remote) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []int32, s device.Heads, p, dp *device.Prefix) {
+	r.on.AttentionBackward(r.at(dqkv), r.at(do), r.at(o), r.at(lse), r.at(qkv), starts, s, r.prefix(p), r.prefix(dp))
 }
 
 func (r *remote) AttentionCached(o, qkv device.Mem, c device.Cache, slots, past, starts []int32, s device.Heads) {
@@ -174,9 +183,19 @@ func (r *remote) SwiGLUBackward(du, dz, u device.Mem, m, f int) {
 	r.on.SwiGLUBackward(r.at(du), r.at(dz), r.at(u), m, f)
 }
 
-func (r *remote) CrossEntropy(nll, dx, dw, x, w device.Mem, targets []int32, m, h, v int, scale float32) {
-	r.on.CrossEntropy(r.at(nll), r.at(dx), r.at(dw), r.at(x), r.at(w), targets, m, h, v, scale)
+func (r *remote) CrossEntropy(loss, dx, dw, x, w device.Mem, targets []int32, m, h, v int, scale float32, g device.Goal) {
+	g.Base = r.at(g.Base)
+	r.on.CrossEntropy(r.at(loss), r.at(dx), r.at(dw), r.at(x), r.at(w), targets, m, h, v, scale, g)
 }
+
+func (r *remote) Tanh(y, x device.Mem)              { r.on.Tanh(r.at(y), r.at(x)) }
+func (r *remote) TanhBackward(dx, dy, y device.Mem) { r.on.TanhBackward(r.at(dx), r.at(dy), r.at(y)) }
+
+func (r *remote) Dropout(y, x device.Mem, p float32, seed uint64) {
+	r.on.Dropout(r.at(y), r.at(x), p, seed)
+}
+
+func (r *remote) Noise(x device.Mem, a float32, seed uint64) { r.on.Noise(r.at(x), a, seed) }
 
 func (r *remote) Axpy(y device.Mem, a float32, x device.Mem) { r.on.Axpy(r.at(y), a, r.at(x)) }
 func (r *remote) Scale(x device.Mem, a float32)              { r.on.Scale(r.at(x), a) }

@@ -14,6 +14,7 @@ import "unsafe"
 //	M rows (tokens of a packed batch)   H hidden width      V vocabulary
 //	I, O inputs and outputs of a linear F feed-forward width R LoRA rank
 //	A query heads, G key/value groups, D head width          P rotated dimensions
+//	N positions of a prefix
 //
 // Weights are [O, I] (y = x·Wᵀ). Integers (token ids, positions, targets,
 // sequence starts) are passed as host slices. An empty Mem means "not wanted"
@@ -72,13 +73,16 @@ type Device interface {
 	// Attention: o[M,A·D] = softmax(q·kᵀ/√D)·v, causal inside each sequence and
 	// never across. starts has one entry more than there are sequences, from 0
 	// to M; sequence i is rows starts[i] ≤ m < starts[i+1]. lse[M,A] keeps the
-	// log of the softmax denominators for the backward pass.
-	Attention(o, lse, qkv Mem, starts []int32, s Heads)
-	// AttentionBackward: dqkv[M,(A+2G)·D] from do[M,A·D].
-	AttentionBackward(dqkv, do, o, lse, qkv Mem, starts []int32, s Heads)
+	// log of the softmax denominators for the backward pass. p, optional, stands
+	// before every sequence.
+	Attention(o, lse, qkv Mem, starts []int32, s Heads, p *Prefix)
+	// AttentionBackward: dqkv[M,(A+2G)·D] from do[M,A·D] (optional), and dp += the
+	// gradient of the prefix (optional).
+	AttentionBackward(dqkv, do, o, lse, qkv Mem, starts []int32, s Heads, p, dp *Prefix)
 	// AttentionCached appends the keys and values of qkv to a cache and attends
 	// over it. Rows starts[i]…starts[i+1] are the new tokens of sequence slot
-	// slots[i], which already holds past[i] positions of cache.
+	// slots[i], which already holds past[i] positions of cache. A prefix is the
+	// first positions of every slot.
 	AttentionCached(o, qkv Mem, cache Cache, slots, past, starts []int32, s Heads)
 
 	// SwiGLU: z[M,F] = silu(u[:, :F])·u[:, F:] for u[M,2F].
@@ -87,10 +91,22 @@ type Device interface {
 	SwiGLUBackward(du, dz, u Mem, m, f int)
 
 	// CrossEntropy is the output layer and the loss in one: for each row with
-	// targets[m] ≥ 0, nll[m] = −log softmax(x[m]·Wᵀ)[targets[m]]; 0 elsewhere.
-	// With dx given, dx[M,H] = scale·(softmax − onehot)·W (rows without a target
-	// get 0), and dw[V,H] += (optional). The logits are never held whole.
-	CrossEntropy(nll, dx, dw, x, w Mem, targets []int32, m, h, v int, scale float32)
+	// targets[m] ≥ 0, loss[m] is what g says, by default
+	// −log softmax(x[m]·Wᵀ)[targets[m]]; 0 elsewhere. With dx given, dx[M,H] =
+	// scale times its gradient, by default scale·(softmax − onehot)·W (rows
+	// without a target get 0), and dw[V,H] += (optional). The logits are never
+	// held whole.
+	CrossEntropy(loss, dx, dw, x, w Mem, targets []int32, m, h, v int, scale float32, g Goal)
+
+	// Tanh: y = tanh(x).
+	Tanh(y, x Mem)
+	// TanhBackward: dx = dy·(1−y²). dx may be dy.
+	TanhBackward(dx, dy, y Mem)
+	// Dropout: y[i] = x[i]/(1−p) where Uniform(seed, i) ≥ p, else 0. It is its own
+	// backward. y may be x.
+	Dropout(y, x Mem, p float32, seed uint64)
+	// Noise: x[i] += a·(2·Uniform(seed, i) − 1).
+	Noise(x Mem, a float32, seed uint64)
 
 	// Axpy: y += a·x.
 	Axpy(y Mem, a float32, x Mem)

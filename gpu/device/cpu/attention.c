@@ -5,6 +5,9 @@
 //
 // Scores want keys with their dimensions as rows; a first phase transposes
 // every block of keys once, for all the query heads that read it.
+//
+// A prefix is cut into blocks as well. They come after those of the pack, and
+// every query reads all of them.
 #include "attention.h"
 
 #include <math.h>
@@ -16,25 +19,40 @@ struct attention {
 	const float *qkv, *dout, *o, *lse;
 	float *out, *out_lse, *dqkv;
 	const int32_t *starts;
+	prefix p, dp;
 	const span *blocks;
-	long n, count;       // sequences, blocks
+	long n, count, fixed; // sequences, blocks of the pack, blocks of the prefix
 	float *keys, *values; // transposed: [block, G, D, BLOCK]
 	float *dk, *dv;      // of each query head by itself: [M, A, D]
+	float *pk, *pv;      // those of the prefix: [N, A, D]
 	float *delta;        // [M, A]: Σ do·o
 	float *local;        // of each worker
 	long local_floats;
 	float root;          // 1/√D
 };
 
+// A lines is rows of floats that are `next` apart.
+typedef struct lines { const float *first; long next; } lines;
+
+static lines keys_of(const struct attention *a, long block, long g) {
+	span b = a->blocks[block];
+	if (block >= a->count) return (lines){a->p.k + b.first * a->p.stride + g * a->s.d, a->p.stride};
+	return (lines){key(a->qkv + b.first * width(a->s), a->s, g), width(a->s)};
+}
+
+static lines values_of(const struct attention *a, long block, long g) {
+	span b = a->blocks[block];
+	if (block >= a->count) return (lines){a->p.v + b.first * a->p.stride + g * a->s.d, a->p.stride};
+	return (lines){value(a->qkv + b.first * width(a->s), a->s, g), width(a->s)};
+}
+
 // transpose_task transposes the keys, and the values where wanted, of one
 // block and one group; lanes beyond the block are zero.
 static void transpose_task(const struct attention *a, long i) {
-	heads s = a->s;
-	span b = a->blocks[i / s.g];
-	const float *row = a->qkv + b.first * width(s);
-	long at = i * s.d * BLOCK;
-	a->d->isa->transpose(a->keys + at, BLOCK, key(row, s, i % s.g), width(s), 1, b.rows, s.d);
-	if (a->values) a->d->isa->transpose(a->values + at, BLOCK, value(row, s, i % s.g), width(s), 1, b.rows, s.d);
+	long block = i / a->s.g, g = i % a->s.g, rows = a->blocks[block].rows, at = i * a->s.d * BLOCK;
+	lines k = keys_of(a, block, g), v = values_of(a, block, g);
+	a->d->isa->transpose(a->keys + at, BLOCK, k.first, k.next, 1, rows, a->s.d);
+	if (a->values) a->d->isa->transpose(a->values + at, BLOCK, v.first, v.next, 1, rows, a->s.d);
 }
 
 // forward_task is one query head of one block of queries.
@@ -52,14 +70,15 @@ static void forward_task(const struct attention *a, long i, int worker) {
 	}
 	long first = qb;
 	while (first > 0 && a->blocks[first - 1].sequence == q.sequence) first--;
-	for (long kb = first; kb <= qb; kb++) {
-		span b = a->blocks[kb];
+	for (long i = 0; i < a->fixed + qb - first + 1; i++) {
+		long kb = i < a->fixed ? a->count + i : first + i - a->fixed, rows = a->blocks[kb].rows;
+		lines values = values_of(a, kb, g);
 		k->block(scores, BLOCK, query, width(s), 1, a->keys + (kb * s.g + g) * s.d * BLOCK, BLOCK, q.rows, BLOCK, s.d, 0);
 		for (long r = 0; r < q.rows; r++) {
-			float keep = k->softmax_step(scores + r * BLOCK, kb == qb ? r + 1 : b.rows, a->root, top + r, sum + r);
-			if (kb > first && keep != 1) k->scale(o + r * s.a * s.d, keep, s.d);
+			float keep = k->softmax_step(scores + r * BLOCK, kb == qb ? r + 1 : rows, a->root, top + r, sum + r);
+			if (i > 0 && keep != 1) k->scale(o + r * s.a * s.d, keep, s.d);
 		}
-		k->block(o, s.a * s.d, scores, BLOCK, 1, value(a->qkv + b.first * width(s), s, g), width(s), q.rows, s.d, b.rows, kb > first);
+		k->block(o, s.a * s.d, scores, BLOCK, 1, values.first, values.next, q.rows, s.d, rows, i > 0);
 	}
 	for (long r = 0; r < q.rows; r++) {
 		k->scale(o + r * s.a * s.d, 1 / sum[r], s.d);
@@ -69,7 +88,7 @@ static void forward_task(const struct attention *a, long i, int worker) {
 
 static void forward_body(team *t, int worker, void *job) {
 	const struct attention *a = job;
-	for (long i; (i = team_claim(t)) < a->count * a->s.g;) transpose_task(a, i);
+	for (long i; (i = team_claim(t)) < (a->count + a->fixed) * a->s.g;) transpose_task(a, i);
 	team_barrier(t);
 	// The last block of a sequence has the most keys: begin at the end.
 	long tasks = a->count * a->s.a;
@@ -79,7 +98,7 @@ static void forward_body(team *t, int worker, void *job) {
 // prepare cuts the pack into blocks and reserves the scratch memory.
 static int prepare(struct attention *a, int backward) {
 	heads s = a->s;
-	long rows = a->starts[a->n], most = parts(rows, BLOCK) + a->n, each = most * s.g * s.d * BLOCK;
+	long rows = a->starts[a->n], most = parts(rows, BLOCK) + a->n + parts(a->p.n, BLOCK), each = most * s.g * s.d * BLOCK;
 	int workers = team_workers(a->d->team);
 	span *blocks = scratch(a->d, GATHERED, (size_t)most * sizeof(span));
 	a->keys = scratch(a->d, TRANSPOSED, 4 * (size_t)each * (backward ? 2 : 1));
@@ -87,21 +106,25 @@ static int prepare(struct attention *a, int backward) {
 	a->local = scratch(a->d, PER_WORKER, 4 * (size_t)(a->local_floats * workers));
 	if (!blocks || !a->keys || !a->local) return 0;
 	a->count = spans(blocks, a->starts, a->n);
+	int32_t whole[2] = {0, (int32_t)a->p.n};
+	a->fixed = spans(blocks + a->count, whole, 1);
 	a->blocks = blocks;
 	a->root = 1 / sqrtf((float)s.d);
 	if (!backward) return 1;
 	a->values = a->keys + each;
-	a->dk = scratch(a->d, PARTIAL, 4 * (size_t)(rows * s.a * (2 * s.d + 1)));
+	a->dk = scratch(a->d, PARTIAL, 4 * (size_t)(s.a * (rows * (2 * s.d + 1) + a->p.n * 2 * s.d)));
 	if (!a->dk) return 0;
 	a->dv = a->dk + rows * s.a * s.d;
-	a->delta = a->dv + rows * s.a * s.d;
+	a->pk = a->dv + rows * s.a * s.d;
+	a->pv = a->pk + a->p.n * s.a * s.d;
+	a->delta = a->pv + a->p.n * s.a * s.d;
 	return 1;
 }
 
 static int worth_a_team(const struct attention *a) { return (long)a->starts[a->n] * a->s.a * a->s.d > 1 << 13; }
 
-void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const int32_t *starts, long n, heads s) {
-	struct attention a = {.d = d, .s = s, .qkv = qkv, .out = o, .out_lse = lse, .starts = starts, .n = n};
+void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p) {
+	struct attention a = {.d = d, .s = s, .qkv = qkv, .out = o, .out_lse = lse, .starts = starts, .n = n, .p = p};
 	if (prepare(&a, 0)) team_run(d->team, worth_a_team(&a), forward_body, &a);
 }
 
@@ -114,8 +137,7 @@ static void delta_task(const struct attention *a, span b) {
 // pair_task is one block of queries against one of keys, for one head:
 //
 //	P = exp(q·kᵀ/√D − lse)    dS = P ⊙ (do·vᵀ − δ)/√D
-//	dv += Pᵀ·do    dk += dSᵀ·q    dq += dS·k
-static void pair_task(const struct attention *a, long first, long qb, long kb, long head, float *p) {
+static void pair_task(const struct attention *a, long qb, long kb, long head, float *p) {
 	heads s = a->s;
 	const isa *k = a->d->isa;
 	long g = head / (s.a / s.g), w = width(s), wide = s.a * s.d;
@@ -129,10 +151,53 @@ static void pair_task(const struct attention *a, long first, long qb, long kb, l
 		long i = (q.first + r) * s.a + head;
 		k->scores_backward(p + r * BLOCK, ds + r * BLOCK, qb == kb ? r + 1 : b.rows, a->root, a->lse[i], a->delta[i]);
 	}
+}
+
+// query_task is dq (+)= dS·k of a pair.
+static void query_task(const struct attention *a, long qb, long kb, long head, const float *p, int add) {
+	heads s = a->s;
+	span q = a->blocks[qb];
+	lines keys = keys_of(a, kb, head / (s.a / s.g));
+	a->d->isa->block(a->dqkv + q.first * width(s) + head * s.d, width(s), p + BLOCK * BLOCK, BLOCK, 1, keys.first, keys.next, q.rows, s.d, a->blocks[kb].rows, add);
+}
+
+// key_task is dv (+)= Pᵀ·do and dk (+)= dSᵀ·q of a pair.
+static void key_task(const struct attention *a, long qb, long kb, long head, const float *p, int add) {
+	heads s = a->s;
+	long w = width(s), wide = s.a * s.d;
+	span q = a->blocks[qb], b = a->blocks[kb];
+	float *dk = kb < a->count ? a->dk : a->pk, *dv = kb < a->count ? a->dv : a->pv;
 	long to = b.first * wide + head * s.d;
-	k->block(a->dv + to, wide, p, 1, BLOCK, dout, wide, b.rows, s.d, q.rows, qb > kb);
-	k->block(a->dk + to, wide, ds, 1, BLOCK, query, w, b.rows, s.d, q.rows, qb > kb);
-	k->block(a->dqkv + q.first * w + head * s.d, w, ds, BLOCK, 1, key(a->qkv + b.first * w, s, g), w, q.rows, s.d, b.rows, kb > first);
+	a->d->isa->block(dv + to, wide, p, 1, BLOCK, a->dout + q.first * wide + head * s.d, wide, b.rows, s.d, q.rows, add);
+	a->d->isa->block(dk + to, wide, p + BLOCK * BLOCK, 1, BLOCK, a->qkv + q.first * w + head * s.d, w, b.rows, s.d, q.rows, add);
+}
+
+// sequence_task is a head of a sequence: it owns its dq, and its share of dk and
+// dv.
+static void sequence_task(const struct attention *a, long sequence, long head, float *local) {
+	long first = 0, end;
+	while (first < a->count && a->blocks[first].sequence < sequence) first++;
+	for (end = first; end < a->count && a->blocks[end].sequence == sequence;) end++;
+	for (long kb = a->count; kb < a->count + a->fixed; kb++)
+		for (long qb = first; qb < end; qb++) {
+			pair_task(a, qb, kb, head, local);
+			query_task(a, qb, kb, head, local, kb > a->count);
+		}
+	for (long kb = first; kb < end; kb++)
+		for (long qb = kb; qb < end; qb++) {
+			pair_task(a, qb, kb, head, local);
+			key_task(a, qb, kb, head, local, qb > kb);
+			query_task(a, qb, kb, head, local, kb > first || a->fixed > 0);
+		}
+}
+
+// prefix_task is a head's share of dk and dv of one block of the prefix, from
+// all sequences.
+static void prefix_task(const struct attention *a, long kb, long head, float *local) {
+	for (long qb = 0; qb < a->count; qb++) {
+		pair_task(a, qb, kb, head, local);
+		key_task(a, qb, kb, head, local, qb > 0);
+	}
 }
 
 // group_task adds up what the heads of each group gave its keys and values.
@@ -152,30 +217,48 @@ static void group_task(const struct attention *a, span b) {
 		}
 }
 
+// prefix_group_task adds to the prefix's gradient what the heads of each group
+// gave.
+static void prefix_group_task(const struct attention *a, span b) {
+	heads s = a->s;
+	for (long m = b.first; m < b.first + b.rows; m++)
+		for (long h = 0; h < s.a; h++) {
+			long to = m * a->dp.stride + h / (s.a / s.g) * s.d, from = (m * s.a + h) * s.d;
+			a->d->isa->axpy(a->dp.k + to, 1, a->pk + from, s.d);
+			a->d->isa->axpy(a->dp.v + to, 1, a->pv + from, s.d);
+		}
+}
+
 static void backward_body(team *t, int worker, void *job) {
 	const struct attention *a = job;
 	heads s = a->s;
 	float *local = a->local + worker * a->local_floats;
-	for (long i; (i = team_claim(t)) < a->count * (s.g + 1);) {
-		if (i < a->count * s.g)
+	long transposed = (a->count + a->fixed) * s.g;
+	for (long i; (i = team_claim(t)) < transposed + a->count;) {
+		if (i < transposed)
 			transpose_task(a, i);
 		else
-			delta_task(a, a->blocks[i - a->count * s.g]);
+			delta_task(a, a->blocks[i - transposed]);
 	}
 	team_barrier(t);
-	// A head of a sequence owns its dq, and its share of dk and dv.
-	for (long i; (i = team_claim(t)) < a->n * s.a;) {
-		long first = 0, end;
-		while (first < a->count && a->blocks[first].sequence < i / s.a) first++;
-		for (end = first; end < a->count && a->blocks[end].sequence == i / s.a;) end++;
-		for (long kb = first; kb < end; kb++)
-			for (long qb = kb; qb < end; qb++) pair_task(a, first, qb, kb, i % s.a, local);
+	long sequences = a->dqkv ? a->n * s.a : 0, fixed = a->dp.n ? a->fixed : 0;
+	for (long i; (i = team_claim(t)) < sequences + fixed * s.a;) {
+		if (i < sequences)
+			sequence_task(a, i / s.a, i % s.a, local);
+		else
+			prefix_task(a, a->count + (i - sequences) / s.a, i % s.a, local);
 	}
 	team_barrier(t);
-	for (long i; (i = team_claim(t)) < a->count;) group_task(a, a->blocks[i]);
+	long grouped = a->dqkv ? a->count : 0;
+	for (long i; (i = team_claim(t)) < grouped + fixed;) {
+		if (i < grouped)
+			group_task(a, a->blocks[i]);
+		else
+			prefix_group_task(a, a->blocks[a->count + i - grouped]);
+	}
 }
 
-void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const int32_t *starts, long n, heads s) {
-	struct attention a = {.d = d, .s = s, .qkv = qkv, .dout = dout, .o = o, .lse = lse, .dqkv = dqkv, .starts = starts, .n = n};
+void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p, prefix dp) {
+	struct attention a = {.d = d, .s = s, .qkv = qkv, .dout = dout, .o = o, .lse = lse, .dqkv = dqkv, .starts = starts, .n = n, .p = p, .dp = dp};
 	if (prepare(&a, 1)) team_run(d->team, worth_a_team(&a), backward_body, &a);
 }

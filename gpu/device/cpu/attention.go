@@ -92,27 +92,44 @@ func rows(operator string, starts []int32) int {
 	return int(starts[len(starts)-1])
 }
 
-// Attention is causal attention inside each sequence.
-func (d *Device) Attention(o, lse, qkv device.Mem, starts []int32, s device.Heads) {
+// before checks a prefix, which may be nil, and returns its C form.
+func before(operator string, x *device.Prefix, s device.Heads) C.prefix {
+	if x == nil {
+		return C.prefix{}
+	}
+	if !x.Fits(s) {
+		panic(fmt.Sprintf("cpu: %s: a prefix of %d positions, %d apart, with %d keys and %d values: want %d groups of %d", operator, x.N, x.Stride, x.K.N, x.V.N, s.G, s.D))
+	}
+	return C.prefix{k: p(x.K), v: p(x.V), n: C.long(x.N), stride: C.long(x.Stride)}
+}
+
+// Attention is causal attention inside each sequence, after the prefix.
+func (d *Device) Attention(o, lse, qkv device.Mem, starts []int32, s device.Heads, x *device.Prefix) {
 	n := rows("Attention", starts)
 	want("Attention", "qkv", qkv.N, n*s.Width())
 	want("Attention", "o", o.N, n*s.A*s.D)
 	want("Attention", "lse", lse.N, n*s.A)
-	if heads := shape("Attention", s); n > 0 {
-		C.cpu_attention(d.c, p(o), p(lse), p(qkv), ints(starts), C.long(len(starts)-1), heads)
+	if heads, prefix := shape("Attention", s), before("Attention", x, s); n > 0 {
+		C.cpu_attention(d.c, p(o), p(lse), p(qkv), ints(starts), C.long(len(starts)-1), heads, prefix)
 	}
 }
 
 // AttentionBackward recomputes the probabilities from lse.
-func (d *Device) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []int32, s device.Heads) {
+func (d *Device) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []int32, s device.Heads, x, dx *device.Prefix) {
 	n := rows("AttentionBackward", starts)
-	want("AttentionBackward", "dqkv", dqkv.N, n*s.Width())
+	if !dqkv.Empty() {
+		want("AttentionBackward", "dqkv", dqkv.N, n*s.Width())
+	}
 	want("AttentionBackward", "do", do.N, n*s.A*s.D)
 	want("AttentionBackward", "o", o.N, n*s.A*s.D)
 	want("AttentionBackward", "lse", lse.N, n*s.A)
 	want("AttentionBackward", "qkv", qkv.N, n*s.Width())
-	if heads := shape("AttentionBackward", s); n > 0 {
-		C.cpu_attention_backward(d.c, p(dqkv), p(do), p(o), p(lse), p(qkv), ints(starts), C.long(len(starts)-1), heads)
+	heads, prefix, grad := shape("AttentionBackward", s), before("AttentionBackward", x, s), before("AttentionBackward", dx, s)
+	if dx != nil && grad.n != prefix.n {
+		panic(fmt.Sprintf("cpu: AttentionBackward: a prefix of %d positions, its gradient of %d", prefix.n, grad.n))
+	}
+	if n > 0 {
+		C.cpu_attention_backward(d.c, p(dqkv), p(do), p(o), p(lse), p(qkv), ints(starts), C.long(len(starts)-1), heads, prefix, grad)
 	}
 }
 

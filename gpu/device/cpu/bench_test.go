@@ -149,7 +149,7 @@ func newStep(b *testing.B, d *Device, s stepShape) func() {
 			d.RMSNorm(h, rstd, x, device.Mem{}, l.norm1.w, m, s.h, 1e-5)
 			forward(qkv, h, l.qkv, heads.Width(), s.h)
 			d.Rotary(qkv, pos, heads, false)
-			d.Attention(o, lse, qkv, starts, heads)
+			d.Attention(o, lse, qkv, starts, heads, nil)
 			forward(sub, o, l.dense, s.h, s.h)
 			d.RMSNorm(h, rstd, x, sub, l.norm2.w, m, s.h, 1e-5)
 			forward(u, h, l.up, 2*s.f, s.h)
@@ -157,7 +157,7 @@ func newStep(b *testing.B, d *Device, s stepShape) func() {
 			forward(sub, z, l.down, s.h, s.f)
 		}
 		d.RMSNorm(h, rstd, x, sub, final.w, m, s.h, 1e-5)
-		d.CrossEntropy(nll, sub, head.grad, h, head.w, ids, m, s.h, s.v, 1/float32(m))
+		d.CrossEntropy(nll, sub, head.grad, h, head.w, ids, m, s.h, s.v, 1/float32(m), device.Goal{})
 		d.Zero(dx)
 		d.RMSNormBackward(dx, final.grad, sub, x, final.w, rstd, m, s.h)
 		for _, l := range layers {
@@ -166,7 +166,7 @@ func newStep(b *testing.B, d *Device, s stepShape) func() {
 			backward(sub, du, h, l.up, 2*s.f, s.h)
 			d.RMSNormBackward(dx, l.norm2.grad, sub, x, l.norm2.w, rstd, m, s.h)
 			backward(sub, dx, o, l.dense, s.h, s.h)
-			d.AttentionBackward(dqkv, sub, o, lse, qkv, starts, heads)
+			d.AttentionBackward(dqkv, sub, o, lse, qkv, starts, heads, nil, nil)
 			d.Rotary(dqkv, pos, heads, true)
 			backward(sub, dqkv, h, l.qkv, heads.Width(), s.h)
 			d.RMSNormBackward(dx, l.norm1.grad, sub, x, l.norm1.w, rstd, m, s.h)

@@ -43,4 +43,5 @@ INLINE vec NAME(rounded)(vec v) {
 	.norm_backward = NAME(norm_backward), .swiglu = NAME(swiglu),                               \
 	.swiglu_backward = NAME(swiglu_backward), .loss = NAME(loss), .rotary = NAME(rotary),       \
 	.axpy = NAME(axpy),                                                                         \
-	.scale = NAME(scale), .squares = NAME(squares), .adamw = NAME(adamw), .dropout = NAME(dropout)
+	.scale = NAME(scale), .squares = NAME(squares), .adamw = NAME(adamw), .dropout = NAME(dropout), \
+	.loss_toward = NAME(loss_toward), .tanh = NAME(tanh), .tanh_backward = NAME(tanh_backward), .noise = NAME(noise)

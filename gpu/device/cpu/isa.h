@@ -46,11 +46,15 @@ typedef struct isa {
 	void (*swiglu)(float *z, const float *u, long f);
 	void (*swiglu_backward)(float *du, const float *dz, const float *u, long f);
 	float (*loss)(float *z, long v, long target, float scale, int gradient);
+	float (*loss_toward)(float *z, float *base, long v, long target, float smoothing, float anchor, float scale);
 	void (*rotary)(float *x, const float *turn, long n, float sign);
 	void (*axpy)(float *y, float a, const float *x, long n);
 	void (*scale)(float *x, float a, long n);
 	double (*squares)(const float *x, long n);
 	void (*adamw)(float *p, const float *g, float *m, float *v, long n, const float constants[9]);
+	void (*tanh)(float *y, const float *x, long n);
+	void (*tanh_backward)(float *dx, const float *dy, const float *y, long n);
+	void (*noise)(float *x, float a, uint64_t first, long n, uint64_t seed);
 	void (*dropout)(float *y, const float *x, uint64_t first, long n, float p, uint64_t seed, int add);
 } isa;
 

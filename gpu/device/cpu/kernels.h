@@ -11,7 +11,7 @@
 #include "team.h"
 
 // Scratch memory grows to what an operator asks for and is kept.
-enum { PACKED_LEFT, PACKED_RIGHT, DROPPED, LOGITS, GATHERED, PARTIAL, TRANSPOSED, PER_WORKER, SCRATCHES };
+enum { PACKED_LEFT, PACKED_RIGHT, DROPPED, LOGITS, BASE_LOGITS, GATHERED, PARTIAL, TRANSPOSED, PER_WORKER, SCRATCHES };
 
 typedef struct cpu {
 	team *team;
@@ -78,11 +78,20 @@ void cpu_swiglu_backward(cpu *d, float *du, const float *dz, const float *u, lon
 typedef struct heads { long a, g, d, rotary; } heads;
 void cpu_rotary(cpu *d, float *qkv, const int32_t *pos, long m, const float *table, heads s, int inverse);
 // sequences are rows starts[i] ≤ m < starts[i+1] for i < n.
-void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const int32_t *starts, long n, heads s);
-void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const int32_t *starts, long n, heads s);
+// A prefix of n positions, 0 for none, stands before every sequence.
+typedef struct prefix { float *k, *v; long n, stride; } prefix;
+void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p);
+void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p, prefix dp);
 void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v, long max, const int32_t *slots, const int32_t *past, const int32_t *starts, long n, heads s);
 
-void cpu_cross_entropy(cpu *d, float *nll, float *dx, float *dw, const float *x, const float *w, const int32_t *targets, long m, long h, long v, float scale);
+// base is NULL without an anchor.
+typedef struct goal { float smoothing, anchor; const float *base; } goal;
+void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const float *w, const int32_t *targets, long m, long h, long v, float scale, goal g);
+
+void cpu_tanh(cpu *d, float *y, const float *x, long n);
+void cpu_tanh_backward(cpu *d, float *dx, const float *dy, const float *y, long n);
+void cpu_dropout(cpu *d, float *y, const float *x, long n, float p, uint64_t seed);
+void cpu_noise(cpu *d, float *x, float a, long n, uint64_t seed);
 
 void cpu_copy(cpu *d, float *to, const float *from, long n);
 void cpu_zero(cpu *d, float *x, long n);

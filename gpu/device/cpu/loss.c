@@ -7,13 +7,15 @@
 enum { LOGITS_HELD = 8 << 20, LEAST_ROWS = 128, MOST_ROWS = 1024 };
 
 struct loss_job {
-	float *nll, *dx, *logits, *gathered;
+	float *loss, *dx, *logits, *gathered;
+	float *base_logits; // NULL without an anchor
 	const float *x;
 	const int32_t *targets;
 	const long *row; // of the batch, for each gathered one
 	long m, h, v;
 	float scale;
 	int gradient;
+	goal g;
 };
 
 static void gather_task(cpu *d, long i, int worker, void *job) {
@@ -32,27 +34,40 @@ static void loss_task(cpu *d, long i, int worker, void *job) {
 	(void)worker;
 	struct loss_job *j = job;
 	long m = j->row[i];
-	j->nll[m] = d->isa->loss(j->logits + i * j->v, j->v, j->targets[m], j->scale, j->gradient);
+	float *z = j->logits + i * j->v, *base = j->base_logits ? j->base_logits + i * j->v : NULL;
+	if (j->g.smoothing == 0 && !base)
+		j->loss[m] = d->isa->loss(z, j->v, j->targets[m], j->scale, j->gradient);
+	else
+		j->loss[m] = d->isa->loss_toward(z, base, j->v, j->targets[m], j->g.smoothing, j->g.anchor, j->scale);
 }
 
-void cpu_cross_entropy(cpu *d, float *nll, float *dx, float *dw, const float *x, const float *w, const int32_t *targets, long m, long h, long v, float scale) {
+// score gathers rows of x and computes their logits.
+static void score(cpu *d, struct loss_job *j, const float *x, const float *w, long rows, float *logits) {
+	j->x = x;
+	each(d, rows, 0, gather_task, j);
+	multiply(d, &(product){.c = logits, .ldc = j->v, .a = j->gathered, .a_row = j->h, .a_k = 1, .b = w, .b_k = 1, .b_col = j->h,
+	                       .m = rows, .n = j->v, .k = j->h, .alpha = 1});
+}
+
+void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const float *w, const int32_t *targets, long m, long h, long v, float scale, goal g) {
 	long chunk = LOGITS_HELD / v;
 	chunk = least(chunk < LEAST_ROWS ? LEAST_ROWS : chunk > MOST_ROWS ? MOST_ROWS : chunk, m);
 	float *logits = scratch(d, LOGITS, 4 * (size_t)(chunk * v));
 	float *gathered = scratch(d, GATHERED, 4 * (size_t)(chunk * h) + sizeof(long) * (size_t)chunk + 64);
 	if (!logits || !gathered) return;
 	long *row = (long *)(void *)(gathered + (chunk * h + 15) / 16 * 16);
-	struct loss_job j = {nll, dx, logits, gathered, x, targets, row, m, h, v, scale, dx || dw};
-	memset(nll, 0, 4 * (size_t)m);
+	struct loss_job j = {.loss = loss, .dx = dx, .logits = logits, .gathered = gathered, .targets = targets, .row = row,
+	                     .m = m, .h = h, .v = v, .scale = scale, .gradient = dx || dw, .g = g};
+	if (g.base && !(j.base_logits = scratch(d, BASE_LOGITS, 4 * (size_t)(chunk * v)))) return;
+	memset(loss, 0, 4 * (size_t)m);
 	if (dx) cpu_zero(d, dx, m * h);
 	for (long next = 0; next < m;) {
 		long rows = 0;
 		for (; next < m && rows < chunk; next++)
 			if (targets[next] >= 0) row[rows++] = next;
 		if (rows == 0) break;
-		each(d, rows, 0, gather_task, &j);
-		multiply(d, &(product){.c = logits, .ldc = v, .a = gathered, .a_row = h, .a_k = 1, .b = w, .b_k = 1, .b_col = h,
-		                       .m = rows, .n = v, .k = h, .alpha = 1});
+		if (g.base) score(d, &j, g.base, w, rows, j.base_logits);
+		score(d, &j, x, w, rows, logits);
 		each(d, rows, rows * v > 1 << 14, loss_task, &j);
 		if (dw)
 			multiply(d, &(product){.c = dw, .ldc = h, .a = logits, .a_row = 1, .a_k = v, .b = gathered, .b_k = h, .b_col = 1,

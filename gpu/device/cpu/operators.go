@@ -146,9 +146,9 @@ func (d *Device) LinearBackward(dx, dy, x device.Mem, m int, l *device.Linear, g
 }
 
 // CrossEntropy is the output layer and the loss in one.
-func (d *Device) CrossEntropy(nll, dx, dw, x, w device.Mem, targets []int32, m, h, v int, scale float32) {
+func (d *Device) CrossEntropy(loss, dx, dw, x, w device.Mem, targets []int32, m, h, v int, scale float32, g device.Goal) {
 	want("CrossEntropy", "targets", len(targets), m)
-	want("CrossEntropy", "nll", nll.N, m)
+	want("CrossEntropy", "loss", loss.N, m)
 	want("CrossEntropy", "x", x.N, m*h)
 	want("CrossEntropy", "w", w.N, v*h)
 	if !dx.Empty() {
@@ -162,7 +162,36 @@ func (d *Device) CrossEntropy(nll, dx, dw, x, w device.Mem, targets []int32, m, 
 			panic(fmt.Sprintf("cpu: CrossEntropy: target %d of row %d is outside a vocabulary of %d", t, i, v))
 		}
 	}
-	C.cpu_cross_entropy(d.c, p(nll), p(dx), p(dw), p(x), p(w), ints(targets), C.long(m), C.long(h), C.long(v), C.float(scale))
+	goal := C.goal{smoothing: C.float(g.Smoothing), anchor: C.float(g.Anchor)}
+	if g.Anchor > 0 {
+		want("CrossEntropy", "Base", g.Base.N, m*h)
+		goal.base = p(g.Base)
+	}
+	C.cpu_cross_entropy(d.c, p(loss), p(dx), p(dw), p(x), p(w), ints(targets), C.long(m), C.long(h), C.long(v), C.float(scale), goal)
+}
+
+// Tanh is y = tanh(x).
+func (d *Device) Tanh(y, x device.Mem) {
+	want("Tanh", "x", x.N, y.N)
+	C.cpu_tanh(d.c, p(y), p(x), C.long(y.N))
+}
+
+// TanhBackward is dx = dy·(1−y²).
+func (d *Device) TanhBackward(dx, dy, y device.Mem) {
+	want("TanhBackward", "dx", dx.N, y.N)
+	want("TanhBackward", "dy", dy.N, y.N)
+	C.cpu_tanh_backward(d.c, p(dx), p(dy), p(y), C.long(y.N))
+}
+
+// Dropout zeroes a share of x and divides the rest by 1 minus that share.
+func (d *Device) Dropout(y, x device.Mem, share float32, seed uint64) {
+	want("Dropout", "x", x.N, y.N)
+	C.cpu_dropout(d.c, p(y), p(x), C.long(y.N), C.float(share), C.uint64_t(seed))
+}
+
+// Noise adds uniform numbers in ±a.
+func (d *Device) Noise(x device.Mem, a float32, seed uint64) {
+	C.cpu_noise(d.c, p(x), C.float(a), C.long(x.N), C.uint64_t(seed))
 }
 
 // Axpy is y += a·x.

@@ -81,6 +81,55 @@ static float NAME(loss)(float *z, long v, long target, float scale, int gradient
 	return (float)(log((double)sum) + (double)top - (double)goal);
 }
 
+INLINE float NAME(top)(const float *x, long n) {
+	vec tops = spread(x[0]);
+	long whole = n - n % LANES;
+	for (long i = 0; i < whole; i += LANES) tops = larger(load(x + i), tops);
+	float top = max_lanes(tops);
+	for (long i = whole; i < n; i++) top = x[i] > top ? x[i] : top;
+	return top;
+}
+
+// loss_toward is loss for a goal that is not plain (device.Goal), always with
+// the gradient. base, NULL without an anchor, is used up as well. With p and b
+// the softmax of z and base,
+//
+//	z becomes scale·((1+λ)·p − q − λ·b)    KL = Σ b·(base − z) + lse(z) − lse(base)
+static float NAME(loss_toward)(float *z, float *base, long v, long target, float smoothing, float anchor, float scale) {
+	float goal = z[target], top = NAME(top)(z, v), base_top = base ? NAME(top)(base, v) : 0;
+	dvec all = {0};
+	vec sums = {0}, base_sums = {0}, apart = {0};
+	for EACH(i, v) { // lanes beyond the row are read back as 0
+		vec x = get(z + i, v - i);
+		all += __builtin_convertvector(x, dvec);
+		put(z + i, exponential(x - top), v - i);
+		sums += get(z + i, v - i);
+		if (!base) continue;
+		vec y = get(base + i, v - i) - base_top;
+		put(base + i, exponential(y), v - i);
+		vec e = get(base + i, v - i);
+		base_sums += e;
+		apart += e * (y - (x - top));
+	}
+	double mean = 0;
+	for (int i = 0; i < LANES; i++) mean += all[i] / (double)v;
+	float sum = sum_lanes(sums), base_sum = sum_lanes(base_sums);
+	double lse = log((double)sum) + (double)top;
+	double loss = (1 - (double)smoothing) * (lse - (double)goal) + (double)smoothing * (lse - mean);
+	float own = scale * (1 + anchor) / sum, even = scale * smoothing / (float)v, other = 0;
+	if (base) {
+		loss += (double)anchor * ((double)sum_lanes(apart) / (double)base_sum + log((double)sum) - log((double)base_sum));
+		other = scale * anchor / base_sum;
+	}
+	for EACH(i, v) {
+		vec g = get(z + i, v - i) * own - even;
+		if (base) g -= get(base + i, v - i) * other;
+		put(z + i, g, v - i);
+	}
+	z[target] -= scale * (1 - smoothing);
+	return (float)loss;
+}
+
 // softmax_step takes one more block of scores into a running softmax: s
 // becomes exp(scale·s − top), zero beyond the valid ones, for the new top. It
 // returns what sums under the old top are to be multiplied with.
@@ -164,15 +213,37 @@ static void NAME(adamw)(float *p, const float *g, float *m, float *v, long n, co
 	}
 }
 
+// tanh is 1 − 2/(e²ˣ + 1).
+static void NAME(tanh)(float *y, const float *x, long n) {
+	for EACH(i, n) put(y + i, 1.0f - 2.0f / (exponential(2.0f * get(x + i, n - i)) + 1.0f), n - i);
+}
+
+static void NAME(tanh_backward)(float *dx, const float *dy, const float *y, long n) {
+	for EACH(i, n) {
+		vec v = get(y + i, n - i);
+		put(dx + i, get(dy + i, n - i) * (1.0f - v * v), n - i);
+	}
+}
+
+// uniform is device.Uniform.
+INLINE float NAME(uniform)(uint64_t seed, uint64_t counter) {
+	uint64_t z = seed + (counter + 1) * 0x9E3779B97F4A7C15u;
+	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+	z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+	z ^= z >> 31;
+	return (float)(int32_t)(z >> 40) * 0x1p-24f;
+}
+
+// noise adds a·(2·device.Uniform(seed, first+i) − 1).
+static void NAME(noise)(float *x, float a, uint64_t first, long n, uint64_t seed) {
+	for (long i = 0; i < n; i++) x[i] += a * (2 * NAME(uniform)(seed, first + (uint64_t)i) - 1);
+}
+
 // dropout keeps element i, divided by 1−p, iff device.Uniform(seed, first+i) ≥ p.
 static void NAME(dropout)(float *y, const float *x, uint64_t first, long n, float p, uint64_t seed, int add) {
 	float keep = 1 / (1 - p);
 	for (long i = 0; i < n; i++) {
-		uint64_t z = seed + (first + (uint64_t)i + 1) * 0x9E3779B97F4A7C15u;
-		z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-		z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-		z ^= z >> 31;
-		float kept = (float)(int32_t)(z >> 40) * 0x1p-24f >= p ? x[i] * keep : 0;
+		float kept = NAME(uniform)(seed, first + (uint64_t)i) >= p ? x[i] * keep : 0;
 		y[i] = add ? y[i] + kept : kept;
 	}
 }

@@ -44,7 +44,7 @@ func attentionCases() []testCase {
 	var all []testCase
 	for i, s := range shapes {
 		packs := [][]int32{{0, 1}, {0, 2, 3}, {0, 5, 6, 23}, {0, 64, 128}, {0, 70, 71, 201}}
-		for _, starts := range packs {
+		for k, starts := range packs {
 			rows := int(starts[len(starts)-1])
 			name := fmt.Sprintf("%v,starts=%v", s, starts)
 			r := random(name)
@@ -56,20 +56,66 @@ func attentionCases() []testCase {
 					qkv[j] *= 6
 				}
 			}
-			o, lse := attention(wide(qkv), starts, s)
-			grad := attentionBackward(wide(do), wide(qkv), starts, s)
+			o, lse := attention(wide(qkv), starts, s, fixed{})
+			grad, _ := attentionBackward(wide(do), wide(qkv), starts, s, fixed{})
 			all = append(all,
 				testCase{name: "Attention/" + name,
 					operands: []operand{out("o", o), out("lse", lse), in("qkv", qkv)},
-					run:      func(d device.Device, m []device.Mem) { d.Attention(m[0], m[1], m[2], starts, s) }},
+					run:      func(d device.Device, m []device.Mem) { d.Attention(m[0], m[1], m[2], starts, s, nil) }},
 				testCase{name: "AttentionBackward/" + name, slack: slack,
 					operands: []operand{out("dqkv", grad), in("do", do), in("o", narrow(o)), in("lse", narrow(lse)), in("qkv", qkv)},
 					run: func(d device.Device, m []device.Mem) {
-						d.AttentionBackward(m[0], m[1], m[2], m[3], m[4], starts, s)
+						d.AttentionBackward(m[0], m[1], m[2], m[3], m[4], starts, s, nil, nil)
 					}})
+			n := []int{3, 64, 1, 5, 130}[k]
+			all = append(all, prefixCases(fmt.Sprintf("%s,N=%d", name, n), s, starts, n, qkv, do, slack)...)
 		}
 	}
 	return all
+}
+
+// prefixCases are attention after a prefix that lies in a wider table, all, and
+// in the first layer of a training, where dqkv is not wanted.
+func prefixCases(name string, s device.Heads, starts []int32, n int, qkv, do []float32, slack float64) []testCase {
+	r := random(name)
+	line := s.G * s.D
+	stride := line + 3
+	f := fixed{n, wide(normal(r, n*line, 1)), wide(normal(r, n*line, 1))}
+	o, lse := attention(wide(qkv), starts, s, f)
+	grad, df := attentionBackward(wide(do), wide(qkv), starts, s, f)
+	// What lies between the lines stays as it is.
+	spaced := func(x []float64, between []float32) []float32 {
+		y := between
+		for i, v := range x {
+			y[i/line*stride+i%line] = float32(v)
+		}
+		return y
+	}
+	size := (n-1)*stride + line
+	k, v := spaced(f.k, normal(r, size, 1)), spaced(f.v, normal(r, size, 1))
+	before := normal(r, size, 1)
+	after := func(d []float64) []float64 { return plus(before, wide(spaced(d, make([]float32, size)))) }
+	prefix := func(k, v device.Mem) *device.Prefix {
+		if k.Empty() {
+			return nil
+		}
+		return &device.Prefix{K: k, V: v, N: n, Stride: stride}
+	}
+	inputs := []operand{in("do", do), in("o", narrow(o)), in("lse", narrow(lse)), in("qkv", qkv), in("K", k), in("V", v)}
+	dk, dv := inout("dK", before, after(df.k)), inout("dV", before, after(df.v))
+	backward := func(d device.Device, m []device.Mem) {
+		d.AttentionBackward(m[8], m[0], m[1], m[2], m[3], starts, s, prefix(m[4], m[5]), prefix(m[6], m[7]))
+	}
+	return []testCase{
+		{name: "Attention/prefix/" + name,
+			operands: []operand{out("o", o), out("lse", lse), in("qkv", qkv), in("K", k), in("V", v)},
+			run: func(d device.Device, m []device.Mem) {
+				d.Attention(m[0], m[1], m[2], starts, s, prefix(m[3], m[4]))
+			}},
+		{name: "AttentionBackward/prefix/" + name, slack: slack, operands: append(inputs[:6:6], dk, dv, out("dqkv", grad)), run: backward},
+		{name: "AttentionBackward/prefix/first/" + name, slack: slack, operands: append(inputs[:6:6], dk, dv, none("dqkv")), run: backward},
+		{name: "AttentionBackward/prefix/frozen/" + name, slack: slack, operands: append(inputs[:6:6], none("dK"), none("dV"), out("dqkv", grad)), run: backward},
+	}
 }
 
 // cachedCases compare with attention over the whole sequence: a slot's past
@@ -103,7 +149,7 @@ func cachedCases() []testCase {
 						copy(v[at:at+line], row[(s.A+s.G)*s.D:])
 					}
 				}
-				all, _ := attention(wide(whole), []int32{0, int32(past + fresh)}, s)
+				all, _ := attention(wide(whole), []int32{0, int32(past + fresh)}, s, fixed{})
 				o = append(o, all[past*s.A*s.D:]...)
 				rows = append(rows, whole[past*s.Width():]...)
 				starts = append(starts, starts[i]+int32(fresh))

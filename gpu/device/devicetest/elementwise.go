@@ -117,6 +117,24 @@ func vectorCases() []testCase {
 				run: func(d device.Device, m []device.Mem) {
 					d.Upload(m[1], []float32{float32(d.SumSquares(m[0]))})
 				}})
+		steep := narrow(scaled(wide(x), 5))
+		wave, noisy, slope := wide(steep), wide(x), wide(y)
+		for j := range wave {
+			wave[j] = math.Tanh(wave[j])
+			slope[j] *= 1 - math.Pow(float64(float32(wave[j])), 2)
+			noisy[j] += 0.3 * (2*float64(device.Uniform(9, uint64(j))) - 1)
+		}
+		all = append(all,
+			testCase{name: fmt.Sprintf("Tanh/N=%d", n), operands: []operand{out("y", wave), in("x", steep)},
+				run: func(d device.Device, m []device.Mem) { d.Tanh(m[0], m[1]) }},
+			testCase{name: fmt.Sprintf("TanhBackward/N=%d", n), operands: []operand{out("dx", slope), in("dy", y), in("y", narrow(wave))},
+				run: func(d device.Device, m []device.Mem) { d.TanhBackward(m[0], m[1], m[2]) }},
+			testCase{name: fmt.Sprintf("Dropout/N=%d", n), operands: []operand{out("y", dropped(wide(x), 0.4, 7)), in("x", x)},
+				run: func(d device.Device, m []device.Mem) { d.Dropout(m[0], m[1], 0.4, 7) }},
+			testCase{name: fmt.Sprintf("Dropout/inplace/N=%d", n), operands: []operand{inout("x", x, dropped(wide(x), 0.4, 7))},
+				run: func(d device.Device, m []device.Mem) { d.Dropout(m[0], m[0], 0.4, 7) }},
+			testCase{name: fmt.Sprintf("Noise/N=%d", n), operands: []operand{inout("x", x, noisy)},
+				run: func(d device.Device, m []device.Mem) { d.Noise(m[0], 0.3, 9) }})
 	}
 	return all
 }

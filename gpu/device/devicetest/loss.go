@@ -27,21 +27,47 @@ func crossEntropyCases() []testCase {
 			if kind == "none" {
 				targets = ignored
 			}
-			const scale = 0.25
-			nll, dx, dw := crossEntropy(wide(x), wide(w), targets, s.m, s.h, s.v)
-			dx, dw = scaled(dx, scale), scaled(dw, scale)
-			before := normal(r, s.v*s.h, 1)
-			run := func(d device.Device, m []device.Mem) {
-				d.CrossEntropy(m[0], m[1], m[2], m[3], m[4], targets, s.m, s.h, s.v, scale)
+			for _, g := range []struct{ smoothing, anchor float32 }{{0, 0}, {0.1, 0}, {0, 0.5}, {0.25, 2}} {
+				if kind == "none" && (g.smoothing > 0 || g.anchor > 0) {
+					continue
+				}
+				all = append(all, goalCases(fmt.Sprintf("ε=%g,λ=%g/%s/%s", g.smoothing, g.anchor, kind, name), lossCase{s.m, s.h, s.v, x, w, targets, g.smoothing, g.anchor})...)
 			}
-			all = append(all,
-				testCase{name: "CrossEntropy/loss/" + kind + "/" + name, product: true, run: run,
-					operands: []operand{out("nll", nll), none("dx"), none("dw"), in("x", x), in("w", w)}},
-				testCase{name: "CrossEntropy/frozen/" + kind + "/" + name, product: true, run: run,
-					operands: []operand{out("nll", nll), out("dx", dx), none("dw"), in("x", x), in("w", w)}},
-				testCase{name: "CrossEntropy/all/" + kind + "/" + name, product: true, run: run,
-					operands: []operand{out("nll", nll), out("dx", dx), inout("dw", before, plus(before, dw)), in("x", x), in("w", w)}})
 		}
 	}
 	return all
+}
+
+// A lossCase is what CrossEntropy reads.
+type lossCase struct {
+	m, h, v           int
+	x, w              []float32
+	targets           []int32
+	smoothing, anchor float32
+}
+
+func goalCases(name string, c lossCase) []testCase {
+	const scale = 0.25
+	r := random(name)
+	other, before := normal(r, c.m*c.h, 1), normal(r, c.v*c.h, 1)
+	base := none("base")
+	if c.anchor > 0 {
+		for i, v := range c.x { // like x, but for the size of its numbers
+			other[i] += v
+		}
+		base = in("base", other)
+	}
+	loss, dx, dw := crossEntropy(wide(c.x), wide(c.w), wide(other), c.targets, c.m, c.h, c.v, float64(c.smoothing), float64(c.anchor))
+	dx, dw = scaled(dx, scale), scaled(dw, scale)
+	run := func(d device.Device, m []device.Mem) {
+		d.CrossEntropy(m[0], m[1], m[2], m[3], m[4], c.targets, c.m, c.h, c.v, scale, device.Goal{Smoothing: c.smoothing, Anchor: c.anchor, Base: m[5]})
+	}
+	return []testCase{
+		{name: "CrossEntropy/loss/" + name, product: true, run: run,
+			operands: []operand{out("loss", loss), none("dx"), none("dw"), in("x", c.x), in("w", c.w), base}},
+		{name: "CrossEntropy/frozen/" + name, product: true, run: run,
+			operands: []operand{out("loss", loss), out("dx", dx), none("dw"), in("x", c.x), in("w", c.w), base}},
+		{name: "CrossEntropy/all/" + name, product: true, run: run,
+			operands: []operand{out("loss", loss), out("dx", dx), inout("dw", before, plus(before, dw)), in("x", c.x), in("w", c.w), base}},
+	}
 }

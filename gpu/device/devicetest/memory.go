@@ -86,24 +86,33 @@ func wrongSizes(t *testing.T, d device.Device) {
 		"LinearLoRA":        func() { d.Linear(f(6), f(8), 2, &device.Linear{W: f(12), I: 4, O: 3, LoRA: &device.LoRA{R: 2}}) },
 		"LinearBackward":    func() { d.LinearBackward(f(8), f(7), f(8), 2, &device.Linear{W: f(12), I: 4, O: 3}, nil) },
 		"Rotary":            func() { d.Rotary(f(31), []int32{0, 1}, s, false) },
-		"Attention":         func() { d.Attention(f(16), f(4), f(31), []int32{0, 2}, s) },
-		"AttentionBackward": func() { d.AttentionBackward(f(32), f(16), f(16), f(3), f(32), []int32{0, 2}, s) },
+		"Attention":         func() { d.Attention(f(16), f(4), f(31), []int32{0, 2}, s, nil) },
+		"AttentionBackward": func() { d.AttentionBackward(f(32), f(16), f(16), f(3), f(32), []int32{0, 2}, s, nil, nil) },
+		"AttentionPrefix": func() {
+			d.Attention(f(16), f(4), f(32), []int32{0, 2}, s, &device.Prefix{K: f(8), V: f(7), N: 2, Stride: 4})
+		},
 		"AttentionCached": func() {
 			d.AttentionCached(f(16), f(32), device.Cache{K: f(8), V: f(8), Max: 2}, []int32{0}, []int32{1}, []int32{0, 2}, s)
 		},
 		"SwiGLU":         func() { d.SwiGLU(f(8), f(15), 2, 4) },
 		"SwiGLUBackward": func() { d.SwiGLUBackward(f(16), f(7), f(16), 2, 4) },
 		"CrossEntropy": func() {
-			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), f(19), []int32{0, 1}, 2, 4, 5, 1)
+			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), f(19), []int32{0, 1}, 2, 4, 5, 1, device.Goal{})
 		},
 		"CrossEntropyTarget": func() {
-			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), f(20), []int32{0, 5}, 2, 4, 5, 1)
+			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), f(20), []int32{0, 5}, 2, 4, 5, 1, device.Goal{})
 		},
-		"Axpy":     func() { d.Axpy(f(3), 1, f(4)) },
-		"AdamW":    func() { d.AdamW(f(3), f(3), f(3), f(4), device.AdamW{Step: 1}) },
-		"Copy":     func() { d.Copy(f(3), f(4)) },
-		"Upload":   func() { d.Upload(f(3), make([]float32, 4)) },
-		"Download": func() { d.Download(make([]float32, 4), f(3)) },
+		"CrossEntropyBase": func() {
+			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), f(20), []int32{0, 1}, 2, 4, 5, 1, device.Goal{Anchor: 1, Base: f(7)})
+		},
+		"Tanh":         func() { d.Tanh(f(3), f(4)) },
+		"TanhBackward": func() { d.TanhBackward(f(3), f(3), f(4)) },
+		"Dropout":      func() { d.Dropout(f(3), f(4), 0.1, 1) },
+		"Axpy":         func() { d.Axpy(f(3), 1, f(4)) },
+		"AdamW":        func() { d.AdamW(f(3), f(3), f(3), f(4), device.AdamW{Step: 1}) },
+		"Copy":         func() { d.Copy(f(3), f(4)) },
+		"Upload":       func() { d.Upload(f(3), make([]float32, 4)) },
+		"Download":     func() { d.Download(make([]float32, 4), f(3)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -132,16 +132,26 @@ func rotate(qkv []float64, pos []int32, s device.Heads, sign float64) []float64 
 	return y
 }
 
-// probabilities is softmax(q·kᵀ/√D) of row m and query head a over the rows
-// lo ≤ j ≤ m, and the log of its denominator.
-func probabilities(qkv []float64, s device.Heads, lo, m, a int) (p []float64, lse float64) {
+// A fixed is a prefix in float64, [N,G,D] without gaps.
+type fixed struct {
+	n    int
+	k, v []float64
+}
+
+// probabilities is softmax(q·kᵀ/√D) of row m and query head a over the prefix
+// and the rows lo ≤ j ≤ m, and the log of its denominator.
+func probabilities(qkv []float64, s device.Heads, f fixed, lo, m, a int) (p []float64, lse float64) {
 	w, g := s.Width(), a*s.G/s.A
 	sum := 0.0
-	p = make([]float64, m+1-lo)
+	p = make([]float64, f.n+m+1-lo)
 	for j := range p {
+		k := f.k[min(j, f.n)*s.G*s.D:]
+		if j >= f.n {
+			k = qkv[(lo+j-f.n)*w+s.A*s.D:]
+		}
 		dot := 0.0
 		for c := range s.D {
-			dot += qkv[m*w+a*s.D+c] * qkv[(lo+j)*w+(s.A+g)*s.D+c]
+			dot += qkv[m*w+a*s.D+c] * k[g*s.D+c]
 		}
 		p[j] = dot / math.Sqrt(float64(s.D))
 	}
@@ -156,18 +166,21 @@ func probabilities(qkv []float64, s device.Heads, lo, m, a int) (p []float64, ls
 	return scaled(p, 1/sum), top + math.Log(sum)
 }
 
-func attention(qkv []float64, starts []int32, s device.Heads) (o, lse []float64) {
+func attention(qkv []float64, starts []int32, s device.Heads, f fixed) (o, lse []float64) {
 	rows := int(starts[len(starts)-1])
 	o, lse = make([]float64, rows*s.A*s.D), make([]float64, rows*s.A)
 	for i, lo := range starts[:len(starts)-1] {
 		for m := int(lo); m < int(starts[i+1]); m++ {
 			for a := range s.A {
-				p, l := probabilities(qkv, s, int(lo), m, a)
+				p, l := probabilities(qkv, s, f, int(lo), m, a)
 				lse[m*s.A+a] = l
 				for j, weight := range p {
+					v := f.v[min(j, f.n)*s.G*s.D:]
+					if j >= f.n {
+						v = qkv[(int(lo)+j-f.n)*s.Width()+(s.A+s.G)*s.D:]
+					}
 					for c := range s.D {
-						v := (int(lo)+j)*s.Width() + (s.A+s.G+a*s.G/s.A)*s.D + c
-						o[(m*s.A+a)*s.D+c] += weight * qkv[v]
+						o[(m*s.A+a)*s.D+c] += weight * v[a*s.G/s.A*s.D+c]
 					}
 				}
 			}
@@ -176,59 +189,83 @@ func attention(qkv []float64, starts []int32, s device.Heads) (o, lse []float64)
 	return o, lse
 }
 
-func attentionBackward(do, qkv []float64, starts []int32, s device.Heads) []float64 {
+// attentionBackward returns the gradients of the rows and of the prefix.
+func attentionBackward(do, qkv []float64, starts []int32, s device.Heads, f fixed) ([]float64, fixed) {
 	w := s.Width()
-	d := make([]float64, len(qkv))
+	d, df := make([]float64, len(qkv)), fixed{f.n, make([]float64, len(f.k)), make([]float64, len(f.v))}
 	for i, lo := range starts[:len(starts)-1] {
 		for m := int(lo); m < int(starts[i+1]); m++ {
 			for a := range s.A {
-				p, _ := probabilities(qkv, s, int(lo), m, a)
+				p, _ := probabilities(qkv, s, f, int(lo), m, a)
 				q, g := m*w+a*s.D, a*s.G/s.A
-				k := func(j int) int { return (int(lo)+j)*w + (s.A+g)*s.D }
-				v := func(j int) int { return (int(lo)+j)*w + (s.A+s.G+g)*s.D }
+				// part is key or value j of the group, in x or in the prefix y.
+				part := func(x, y []float64, head, j int) []float64 {
+					if j < f.n {
+						return y[(j*s.G+g)*s.D:]
+					}
+					return x[(int(lo)+j-f.n)*w+(head+g)*s.D:]
+				}
 				dp, mean := make([]float64, len(p)), 0.0
 				for j := range p {
+					v, dv := part(qkv, f.v, s.A+s.G, j), part(d, df.v, s.A+s.G, j)
 					for c := range s.D {
-						dp[j] += do[(m*s.A+a)*s.D+c] * qkv[v(j)+c]
-						d[v(j)+c] += p[j] * do[(m*s.A+a)*s.D+c]
+						dp[j] += do[(m*s.A+a)*s.D+c] * v[c]
+						dv[c] += p[j] * do[(m*s.A+a)*s.D+c]
 					}
 					mean += p[j] * dp[j]
 				}
 				for j := range p {
 					ds := p[j] * (dp[j] - mean) / math.Sqrt(float64(s.D))
+					k, dk := part(qkv, f.k, s.A, j), part(d, df.k, s.A, j)
 					for c := range s.D {
-						d[q+c] += ds * qkv[k(j)+c]
-						d[k(j)+c] += ds * qkv[q+c]
+						d[q+c] += ds * k[c]
+						dk[c] += ds * qkv[q+c]
 					}
 				}
 			}
 		}
 	}
-	return d
+	return d, df
 }
 
-// crossEntropy returns the losses of rows and the gradient of their sum.
-func crossEntropy(x, w []float64, targets []int32, m, h, v int) (nll, dx, dw []float64) {
-	nll = make([]float64, m)
+// crossEntropy returns the losses of rows and the gradient of their sum. base
+// and the goal's numbers are those of device.Goal.
+func crossEntropy(x, w, base []float64, targets []int32, m, h, v int, smoothing, anchor float64) (loss, dx, dw []float64) {
+	loss = make([]float64, m)
 	g := matmul(x, flip(w, v, h), m, v, h)
+	other := make([]float64, m*v)
+	if anchor > 0 {
+		other = matmul(base, flip(w, v, h), m, v, h)
+	}
 	for i, t := range targets {
-		row := g[i*v : (i+1)*v]
+		row, b := g[i*v:(i+1)*v], other[i*v:(i+1)*v]
 		if t < 0 {
 			clear(row)
 			continue
 		}
-		top, sum := row[0], 0.0
-		for _, z := range row {
-			top = math.Max(top, z)
+		logSoftmax(row)
+		logSoftmax(b)
+		for j, l := range row {
+			q := smoothing / float64(v)
+			if j == int(t) {
+				q += 1 - smoothing
+			}
+			loss[i] += -q*l + anchor*math.Exp(b[j])*(b[j]-l)
+			row[j] = (1+anchor)*math.Exp(l) - q - anchor*math.Exp(b[j])
 		}
-		for _, z := range row {
-			sum += math.Exp(z - top)
-		}
-		nll[i] = top + math.Log(sum) - row[t]
-		for j, z := range row {
-			row[j] = math.Exp(z-top) / sum
-		}
-		row[t]--
 	}
-	return nll, matmul(g, w, m, h, v), matmul(flip(g, m, v), x, v, h, m)
+	return loss, matmul(g, w, m, h, v), matmul(flip(g, m, v), x, v, h, m)
+}
+
+func logSoftmax(z []float64) {
+	top, sum := z[0], 0.0
+	for _, v := range z {
+		top = math.Max(top, v)
+	}
+	for _, v := range z {
+		sum += math.Exp(v - top)
+	}
+	for j := range z {
+		z[j] -= top + math.Log(sum)
+	}
 }

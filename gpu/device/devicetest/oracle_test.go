@@ -59,22 +59,32 @@ func TestOracleGradients(t *testing.T) {
 	s := device.Heads{A: 4, G: 2, D: 6, Rotary: 4, Base: 10000}
 	starts := []int32{0, 1, 4, 6}
 	qkv, do := draw(6*s.Width()), draw(6*s.A*s.D)
-	near(t, "attention", attentionBackward(do, qkv, starts, s),
-		slope(func([]float64) float64 { o, _ := attention(qkv, starts, s); return inner(o, do) }, qkv))
+	for _, f := range []fixed{{}, {3, draw(3 * s.G * s.D), draw(3 * s.G * s.D)}} {
+		attentionLoss := func([]float64) float64 { o, _ := attention(qkv, starts, s, f); return inner(o, do) }
+		dqkv, df := attentionBackward(do, qkv, starts, s, f)
+		near(t, "attention", dqkv, slope(attentionLoss, qkv))
+		near(t, "attention, prefix keys", df.k, slope(attentionLoss, f.k))
+		near(t, "attention, prefix values", df.v, slope(attentionLoss, f.v))
+	}
 
 	pos := []int32{0, 5, 1000, 3, 4, 5}
 	dr := draw(6 * s.Width())
 	near(t, "rotary", rotate(dr, pos, s, -1),
 		slope(func([]float64) float64 { return inner(rotate(qkv, pos, s, 1), dr) }, qkv))
 
-	e, table, targets := draw(4*5), draw(9*5), []int32{3, -1, 0, 8}
-	loss := func([]float64) float64 {
-		nll, _, _ := crossEntropy(e, table, targets, 4, 5, 9)
-		return nll[0] + nll[1] + nll[2] + nll[3]
+	// With an anchor, the other model's scores get no gradient: its x is another.
+	e, base, table, targets := draw(4*5), draw(4*5), draw(9*5), []int32{3, -1, 0, 8}
+	for _, g := range []struct{ smoothing, anchor float64 }{{0, 0}, {0.2, 0}, {0, 0.7}, {0.1, 2}} {
+		loss := func([]float64) float64 {
+			l, _, _ := crossEntropy(e, table, base, targets, 4, 5, 9, g.smoothing, g.anchor)
+			return l[0] + l[1] + l[2] + l[3]
+		}
+		_, de, dt := crossEntropy(e, table, base, targets, 4, 5, 9, g.smoothing, g.anchor)
+		near(t, "cross-entropy dx", de, slope(loss, e))
+		if g.anchor == 0 {
+			near(t, "cross-entropy dw", dt, slope(loss, table))
+		}
 	}
-	_, de, dt := crossEntropy(e, table, targets, 4, 5, 9)
-	near(t, "cross-entropy dx", de, slope(loss, e))
-	near(t, "cross-entropy dw", dt, slope(loss, table))
 
 	c := newLinearCase(linearShape{m: 3, i: 5, o: 4, rank: 2, bias: true, dropout: 0.3})
 	linearLoss := func([]float64) float64 { y, _ := c.forward(); return inner(y, c.dy) }

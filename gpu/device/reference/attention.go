@@ -27,63 +27,87 @@ func (d *Device) Rotary(qkv device.Mem, pos []int32, s device.Heads, inverse boo
 	}
 }
 
-// Attention is softmax(q·kᵀ/√D)·v of every row over itself and the rows before
-// it in its sequence. Query head a reads group a/(A/G).
-func (d *Device) Attention(o, lse, qkv device.Mem, starts []int32, s device.Heads) {
+// Attention is softmax(q·kᵀ/√D)·v of every row over the prefix, the rows before
+// it in its sequence and itself. Query head a reads group a/(A/G).
+func (d *Device) Attention(o, lse, qkv device.Mem, starts []int32, s device.Heads, p *device.Prefix) {
 	rows := int(starts[len(starts)-1])
 	want("Attention", "qkv", qkv.N, rows*s.Width())
 	want("Attention", "o", o.N, rows*s.A*s.D)
 	want("Attention", "lse", lse.N, rows*s.A)
+	n := before("Attention", p, s)
 	first := firsts(starts)
 	d.each(rows*s.A, func(i int) {
 		m, a := i/s.A, i%s.A
 		q := head(qkv, s, m, a)
-		p := make([]float64, m+1-first[m])
-		for j := range p {
-			p[j] = dot(q, key(qkv, s, first[m]+j, a)) / math.Sqrt(float64(s.D))
+		w := make([]float64, n+m+1-first[m])
+		for j := range w {
+			w[j] = dot(q, keyAt(qkv, p, s, first[m], j, a)) / math.Sqrt(float64(s.D))
 		}
-		lse.Host[i] = float32(softmax(p))
-		weigh(o.Host[i*s.D:(i+1)*s.D], p, func(j int) []float32 { return value(qkv, s, first[m]+j, a) })
+		lse.Host[i] = float32(softmax(w))
+		weigh(o.Host[i*s.D:(i+1)*s.D], w, func(j int) []float32 { return valueAt(qkv, p, s, first[m], j, a) })
 	})
 }
 
 // AttentionBackward, with P = exp(q·kᵀ/√D − lse) and δ = Σ_c do·o:
 //
 //	dS = P ⊙ (do·vᵀ − δ)    dq = dS·k/√D    dk = Σ_heads dSᵀ·q/√D    dv = Σ_heads Pᵀ·do
-func (d *Device) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []int32, s device.Heads) {
+func (d *Device) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []int32, s device.Heads, p, dp *device.Prefix) {
 	rows := int(starts[len(starts)-1])
-	want("AttentionBackward", "dqkv", dqkv.N, rows*s.Width())
+	if !dqkv.Empty() {
+		want("AttentionBackward", "dqkv", dqkv.N, rows*s.Width())
+	}
 	want("AttentionBackward", "do", do.N, rows*s.A*s.D)
 	want("AttentionBackward", "o", o.N, rows*s.A*s.D)
 	want("AttentionBackward", "lse", lse.N, rows*s.A)
 	want("AttentionBackward", "qkv", qkv.N, rows*s.Width())
+	n := before("AttentionBackward", p, s)
+	if dp != nil && before("AttentionBackward", dp, s) != n {
+		panic("reference: AttentionBackward: the prefix and its gradient have different sizes")
+	}
 	root := math.Sqrt(float64(s.D))
 	first := firsts(starts)
 	d.each(s.G, func(g int) { // a group owns its keys, its values and its query heads
 		sum := make([]float64, rows*s.Width()) // the gradient, in float64
 		at := func(m, head int) []float64 { return sum[m*s.Width()+head*s.D:][:s.D] }
+		fixed := make([]float64, 2*n*s.D) // that of the prefix: keys, then values
 		per := s.A / s.G
 		for a := g * per; a < (g+1)*per; a++ {
 			for m := range rows {
 				i := m*s.A + a
 				q, gO := head(qkv, s, m, a), do.Host[i*s.D:(i+1)*s.D]
 				delta := dot(gO, o.Host[i*s.D:(i+1)*s.D])
-				for j := first[m]; j <= m; j++ {
-					k, v := key(qkv, s, j, a), value(qkv, s, j, a)
+				for j := range n + m + 1 - first[m] {
+					k, v := keyAt(qkv, p, s, first[m], j, a), valueAt(qkv, p, s, first[m], j, a)
+					var dk, dv []float64
+					if j < n {
+						dk, dv = fixed[j*s.D:], fixed[(n+j)*s.D:]
+					} else {
+						dk, dv = at(first[m]+j-n, s.A+g), at(first[m]+j-n, s.A+s.G+g)
+					}
 					p := math.Exp(dot(q, k)/root - float64(lse.Host[i]))
 					dS := p * (dot(gO, v) - delta) / root
 					axpy(at(m, a), dS, k)
-					axpy(at(j, s.A+g), dS, q)
-					axpy(at(j, s.A+s.G+g), p, gO)
+					axpy(dk, dS, q)
+					axpy(dv, p, gO)
 				}
 			}
 		}
-		for m := range rows {
-			for a := g * per; a < (g+1)*per; a++ {
-				round(head(dqkv, s, m, a), at(m, a))
+		if !dqkv.Empty() {
+			for m := range rows {
+				for a := g * per; a < (g+1)*per; a++ {
+					round(head(dqkv, s, m, a), at(m, a))
+				}
+				round(head(dqkv, s, m, s.A+g), at(m, s.A+g))
+				round(head(dqkv, s, m, s.A+s.G+g), at(m, s.A+s.G+g))
 			}
-			round(head(dqkv, s, m, s.A+g), at(m, s.A+g))
-			round(head(dqkv, s, m, s.A+s.G+g), at(m, s.A+s.G+g))
+		}
+		if dp != nil {
+			for j := range n {
+				for c := range s.D {
+					dp.K.Host[j*dp.Stride+g*s.D+c] += float32(fixed[j*s.D+c])
+					dp.V.Host[j*dp.Stride+g*s.D+c] += float32(fixed[(n+j)*s.D+c])
+				}
+			}
 		}
 	})
 }
@@ -164,14 +188,38 @@ func head(qkv device.Mem, s device.Heads, m, h int) []float32 {
 	return qkv.Host[at : at+s.D]
 }
 
-// key is the key of row m that query head a reads.
-func key(qkv device.Mem, s device.Heads, m, a int) []float32 {
-	return head(qkv, s, m, s.A+a/(s.A/s.G))
+// before is the length of a prefix, 0 without one.
+func before(operator string, p *device.Prefix, s device.Heads) int {
+	if p == nil {
+		return 0
+	}
+	if !p.Fits(s) {
+		panic("reference: " + operator + ": the prefix has the wrong size")
+	}
+	return p.N
 }
 
-// value is the value of row m that query head a reads.
-func value(qkv device.Mem, s device.Heads, m, a int) []float32 {
-	return head(qkv, s, m, s.A+s.G+a/(s.A/s.G))
+// keyAt is the j-th key that query head a reads in the sequence that begins
+// with row first, counting those of the prefix.
+func keyAt(qkv device.Mem, p *device.Prefix, s device.Heads, first, j, a int) []float32 {
+	g := a / (s.A / s.G)
+	if p != nil && j < p.N {
+		return p.K.Host[j*p.Stride+g*s.D:][:s.D]
+	} else if p != nil {
+		j -= p.N
+	}
+	return head(qkv, s, first+j, s.A+g)
+}
+
+// valueAt is the j-th value, see keyAt.
+func valueAt(qkv device.Mem, p *device.Prefix, s device.Heads, first, j, a int) []float32 {
+	g := a / (s.A / s.G)
+	if p != nil && j < p.N {
+		return p.V.Host[j*p.Stride+g*s.D:][:s.D]
+	} else if p != nil {
+		j -= p.N
+	}
+	return head(qkv, s, first+j, s.A+s.G+g)
 }
 
 func axpy(y []float64, a float64, x []float32) {

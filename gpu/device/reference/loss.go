@@ -3,6 +3,7 @@ package reference
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/glmflow/glmflow/gpu/device"
 )
@@ -26,11 +27,10 @@ func (d *Device) EmbedBackward(dtable, dy device.Mem, ids []int32, h int) {
 	}
 }
 
-// CrossEntropy works row by row: nll = lse(z) − z[target] for logits z = x·Wᵀ,
-// whose gradient is softmax(z) − onehot(target).
-func (d *Device) CrossEntropy(nll, dx, dw, x, w device.Mem, targets []int32, m, h, v int, scale float32) {
+// CrossEntropy works row by row, see aim.
+func (d *Device) CrossEntropy(loss, dx, dw, x, w device.Mem, targets []int32, m, h, v int, scale float32, goal device.Goal) {
 	want("CrossEntropy", "targets", len(targets), m)
-	want("CrossEntropy", "nll", nll.N, m)
+	want("CrossEntropy", "loss", loss.N, m)
 	want("CrossEntropy", "x", x.N, m*h)
 	want("CrossEntropy", "w", w.N, v*h)
 	if !dx.Empty() {
@@ -40,12 +40,22 @@ func (d *Device) CrossEntropy(nll, dx, dw, x, w device.Mem, targets []int32, m, 
 	if !dw.Empty() {
 		want("CrossEntropy", "dw", dw.N, v*h)
 	}
+	if goal.Anchor > 0 {
+		want("CrossEntropy", "Base", goal.Base.N, m*h)
+	}
 	const part = 256
 	table := d.operands(w.Host)
 	grad := make([]float32, v)
-	p, wideRow := make([]float64, v), make([]float64, h)
+	p, other, wideRow := make([]float64, v), make([]float64, v), make([]float64, h)
+	logits := func(z []float64, row []float32) {
+		widen(wideRow, row)
+		d.each((v+part-1)/part, func(j int) { // by parts of the vocabulary
+			lo, hi := j*part, min((j+1)*part, v)
+			rowProduct(z[lo:hi], wideRow, table[lo*h:hi*h])
+		})
+	}
 	for i, t := range targets {
-		nll.Host[i] = 0
+		loss.Host[i] = 0
 		if t < 0 {
 			continue
 		}
@@ -53,17 +63,14 @@ func (d *Device) CrossEntropy(nll, dx, dw, x, w device.Mem, targets []int32, m, 
 			panic(fmt.Sprintf("reference: CrossEntropy: target %d of row %d is outside a vocabulary of %d", t, i, v))
 		}
 		row := d.operands(x.Host[i*h : (i+1)*h])
-		widen(wideRow, row)
-		d.each((v+part-1)/part, func(j int) { // by parts of the vocabulary
-			lo, hi := j*part, min((j+1)*part, v)
-			rowProduct(p[lo:hi], wideRow, table[lo*h:hi*h])
-		})
-		logit := p[t]
-		nll.Host[i] = float32(softmax(p) - logit)
+		logits(p, row)
+		if goal.Anchor > 0 {
+			logits(other, d.operands(goal.Base.Host[i*h:(i+1)*h]))
+		}
+		loss.Host[i] = float32(aim(p, other, int(t), goal))
 		if dx.Empty() && dw.Empty() {
 			continue
 		}
-		p[t]--
 		for j := range p {
 			grad[j] = float32(float64(scale) * p[j])
 		}
@@ -79,6 +86,35 @@ func (d *Device) CrossEntropy(nll, dx, dw, x, w device.Mem, targets []int32, m, 
 			})
 		}
 	}
+}
+
+// aim turns logits z into the gradient of what g says of them, and returns its
+// value. base are the other model's logits; both are used up. With p = softmax(z)
+// and b = softmax(base), the gradient is (1+λ)·p − q − λ·b.
+func aim(z, base []float64, target int, g device.Goal) float64 {
+	even, anchor := float64(g.Smoothing), float64(g.Anchor)
+	goal, mean, apart := z[target], 0.0, slices.Clone(base)
+	for j, v := range z {
+		mean += v / float64(len(z))
+		apart[j] -= v
+	}
+	lse := softmax(z)
+	loss := lse - goal
+	if even > 0 {
+		loss = (1-even)*loss + even*(lse-mean)
+	}
+	for j := range z {
+		z[j] = (1+anchor)*z[j] - even/float64(len(z))
+	}
+	z[target] -= 1 - even
+	if anchor > 0 {
+		loss += anchor * (lse - softmax(base))
+		for j, b := range base {
+			loss += anchor * b * apart[j]
+			z[j] -= anchor * b
+		}
+	}
+	return loss
 }
 
 // widen fills w with the values of x and returns it.
