@@ -52,7 +52,7 @@ func Generate(ctx context.Context, model *chatglm.Model, o GenerateOptions) (Gen
 		began := o.Now()
 		var first, last time.Time
 		heard := 0
-		_, err := model.Generate(ctx, prompts, chatglm.GenerateOptions{MaxNew: o.New, OnToken: func(int, int32) {
+		_, err := model.Generate(ctx, prompts, chatglm.GenerateOptions{MaxNew: o.New, OnToken: func(int, chatglm.Token) {
 			heard++
 			last = o.Now()
 			if heard == o.Batch {

@@ -78,15 +78,30 @@ func life(ctx context.Context, dev device.Device, model, adapter, out string) (t
 		return nil
 	}
 	answer := func() error {
-		ids, err := m.Generate(ctx, [][]int32{lesson(3).IDs, lesson(6).IDs}, chatglm.GenerateOptions{MaxNew: 4, Temperature: 1})
-		for _, a := range ids {
-			all := make([]float32, len(a))
-			for i, id := range a {
-				all[i] = float32(id)
+		o := chatglm.GenerateOptions{MaxNew: 4, Temperature: 1}
+		answers, err := m.Generate(ctx, [][]int32{lesson(3).IDs, lesson(6).IDs}, o)
+		if err != nil {
+			return err
+		}
+		s, err := m.NewSession()
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		o.MaxNew = 2
+		a, err := s.Generate(ctx, lesson(6).IDs, o)
+		if err != nil {
+			return err
+		}
+		answers = append(answers, a)
+		for _, a := range answers {
+			var all []float32
+			for _, id := range a.IDs() {
+				all = append(all, float32(id))
 			}
 			trace = append(trace, all)
 		}
-		return err
+		return nil
 	}
 	train := func(method string) func() error {
 		return func() error {

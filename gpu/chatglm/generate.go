@@ -2,171 +2,190 @@ package chatglm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/glmflow/glmflow/gpu/device"
 )
 
-// GenerateOptions say how to continue prompts.
+// GenerateOptions say how to continue prompts. The zero value takes the
+// likeliest token, 256 times.
 type GenerateOptions struct {
-	MaxNew      int     // tokens at most; 0 means 256
-	Temperature float32 // 0 always takes the likeliest token
-	TopK        int     // sample among so many tokens; 0 among all
-	TopP        float32 // sample among the likeliest that together have this probability; 0 means 1
-	Seed        uint64  // of sampling; with the prompt it decides an answer, whatever else is in the batch
-	Stop        []int32 // ids that end an answer and are not part of it
+	MaxNew int // tokens at most; 0 means 256
+
+	// Scores are changed in the order of the original code: penalty, temperature,
+	// top-k, top-p. Of equal scores those of lower ids come first.
+	RepetitionPenalty float32 // divides positive scores of ids seen before and multiplies negative ones; 0 means 1
+	Temperature       float32 // 0 always takes the likeliest token
+	TopK              int     // sample among so many tokens; 0 among all
+	TopP              float32 // sample among the likeliest that together have this probability; 0 means 1
+	Seed              uint64  // of sampling; with the prompt it decides an answer, whatever else is in the batch
+
+	// Stop are the ids that end an answer and are not part of it: see
+	// tokenizer.Special.Stops.
+	Stop []int32
+
+	Logprobs    bool // compute each token's log-probability
+	TopLogprobs int  // and those of that many likeliest tokens
 
 	// OnToken hears of each new token, nil of none.
-	OnToken func(prompt int, id int32)
+	OnToken func(prompt int, t Token)
+}
+
+// A Token is one step of an answer. Log-probabilities are those of the model
+// itself, in nats, before penalty and temperature.
+type Token struct {
+	ID      int32
+	Logprob float64       // 0 unless asked for
+	Top     []Alternative // the likeliest first; nil unless asked for
+}
+
+// An Alternative is a token that might have come.
+type Alternative struct {
+	ID      int32
+	Logprob float64
+}
+
+// Finish is why an answer ended.
+type Finish string
+
+// The reasons. An answer that was interrupted has none.
+const (
+	FinishStop    Finish = "stop"    // the model said a stop id
+	FinishLength  Finish = "length"  // MaxNew tokens
+	FinishContext Finish = "context" // the model's sequence length
+)
+
+// An Answer continues a prompt.
+type Answer struct {
+	Tokens []Token // without the stop id
+	Finish Finish
+	Reused int // tokens of the prompt that a [Session] had computed already
+}
+
+// IDs are the answer's ids.
+func (a Answer) IDs() []int32 {
+	ids := make([]int32, len(a.Tokens))
+	for i, t := range a.Tokens {
+		ids[i] = t.ID
+	}
+	return ids
 }
 
 // Generate continues each prompt until a stop id, MaxNew tokens or the model's
-// sequence length, and returns the new ids. Prompts of different lengths share
-// the work; every one gets the answer it would get alone.
-func (m *Model) Generate(ctx context.Context, prompts [][]int32, o GenerateOptions) ([][]int32, error) {
-	if o.MaxNew == 0 {
-		o.MaxNew = 256
+// sequence length. Prompts of different lengths share the work; every one gets
+// the answer it would get alone, up to the rounding of a device whose products
+// depend on the number of rows. If ctx ends before the answers do, what there is
+// of them comes with the error.
+func (m *Model) Generate(ctx context.Context, prompts [][]int32, o GenerateOptions) ([]Answer, error) {
+	o, err := m.checkOptions(o)
+	if err != nil {
+		return nil, err
 	}
-	if o.MaxNew < 0 || !(o.Temperature >= 0) || o.TopK < 0 || !(o.TopP >= 0 && o.TopP <= 1) {
-		return nil, errors.New("generate: options must not be negative, and top-p at most 1")
-	}
-	out := make([][]int32, len(prompts))
 	if len(prompts) == 0 {
-		return out, nil
+		return []Answer{}, nil
 	}
-	longest := 0
+	turns := make([]*turn, len(prompts))
 	for i, p := range prompts {
-		if len(p) == 0 {
-			return nil, fmt.Errorf("generate: prompt %d is empty", i)
+		if err := m.checkPrompt(p); err != nil {
+			return nil, fmt.Errorf("generate: prompt %d %w", i, err)
 		}
-		if len(p) > m.cfg.SeqLength {
-			return nil, fmt.Errorf("generate: prompt %d has %d tokens, the model was made for %d", i, len(p), m.cfg.SeqLength)
-		}
-		for k, id := range p {
-			if id < 0 || int(id) >= m.cfg.PaddedVocabSize {
-				return nil, fmt.Errorf("generate: prompt %d, token %d: id %d: the vocabulary has %d ids", i, k, id, m.cfg.PaddedVocabSize)
-			}
-		}
-		longest = max(longest, len(p))
+		turns[i] = newTurn(i, p, o, m.cfg.PaddedVocabSize)
 	}
-	d, err := m.newDecoder(len(prompts), longest+min(o.MaxNew, m.cfg.SeqLength-longest))
+	d, err := m.newDecoder(len(prompts))
 	if err != nil {
 		return nil, err
 	}
 	defer d.close()
-	turns := make([]*turn, len(prompts))
-	for i, p := range prompts {
-		turns[i] = &turn{index: i, next: p, sampler: newSampler(o, p)}
+	err = d.generate(ctx, turns, o)
+	answers := make([]Answer, len(turns))
+	for i, t := range turns {
+		answers[i] = t.answer
 	}
-	for len(turns) > 0 {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		scores, err := d.advance(turns)
-		if err != nil {
-			return nil, err
-		}
-		v := m.cfg.PaddedVocabSize
-		var open []*turn
-		for k, t := range turns {
-			id, err := t.sampler.pick(scores[k*v : (k+1)*v])
-			if err != nil {
-				return nil, fmt.Errorf("generate: prompt %d, token %d: %w", t.index, len(out[t.index]), err)
-			}
-			if slices.Contains(o.Stop, id) {
-				continue
-			}
-			out[t.index] = append(out[t.index], id)
-			if o.OnToken != nil {
-				o.OnToken(t.index, id)
-			}
-			if len(out[t.index]) < o.MaxNew && t.past < m.cfg.SeqLength {
-				t.next = []int32{id}
-				open = append(open, t)
-			}
-		}
-		turns = open
+	return answers, err
+}
+
+// checkOptions fills in what 0 means.
+func (m *Model) checkOptions(o GenerateOptions) (GenerateOptions, error) {
+	if o.MaxNew < 0 || !(o.Temperature >= 0) || o.TopK < 0 || !(o.TopP >= 0 && o.TopP <= 1) || !(o.RepetitionPenalty >= 0) || o.TopLogprobs < 0 {
+		return o, fmt.Errorf("generate: options must not be negative, and top-p at most 1: %d new tokens, temperature %g, top-k %d, top-p %g, repetition penalty %g, %d log-probabilities",
+			o.MaxNew, o.Temperature, o.TopK, o.TopP, o.RepetitionPenalty, o.TopLogprobs)
 	}
-	return out, nil
+	if o.MaxNew == 0 {
+		o.MaxNew = 256
+	}
+	if o.TopP == 0 {
+		o.TopP = 1
+	}
+	if o.RepetitionPenalty == 0 {
+		o.RepetitionPenalty = 1
+	}
+	o.TopLogprobs = min(o.TopLogprobs, m.cfg.PaddedVocabSize)
+	return o, nil
+}
+
+// checkPrompt finds what the network could not compute; the error continues
+// "prompt …".
+func (m *Model) checkPrompt(p []int32) error {
+	if len(p) == 0 {
+		return fmt.Errorf("is empty")
+	}
+	if len(p) > m.cfg.SeqLength {
+		return fmt.Errorf("has %d tokens, the model was made for %d", len(p), m.cfg.SeqLength)
+	}
+	for k, id := range p {
+		if id < 0 || int(id) >= m.cfg.PaddedVocabSize {
+			return fmt.Errorf("has id %d as token %d, the vocabulary has %d ids", id, k, m.cfg.PaddedVocabSize)
+		}
+	}
+	return nil
 }
 
 // A turn is one prompt on its way.
 type turn struct {
-	index   int     // of the prompt, and its slot in the cache
-	past    int     // tokens in the cache
-	next    []int32 // tokens to put in
+	slot    int     // in the cache, and the prompt's index
+	ids     []int32 // the prompt and what came after it
+	past    int     // of ids, how many the cache holds
 	sampler *sampler
+	answer  Answer
 }
 
-// A decoder runs the network over new tokens with a cache of the old ones.
-type decoder struct {
-	m      *Model
-	caches []device.Cache
-	last   device.Mem // [prompts,H]
+func newTurn(slot int, prompt []int32, o GenerateOptions, vocabulary int) *turn {
+	return &turn{slot: slot, ids: slices.Clone(prompt), sampler: newSampler(o, prompt, vocabulary)}
 }
 
-func (m *Model) newDecoder(slots, length int) (*decoder, error) {
-	d := &decoder{m: m}
-	s := m.cfg.heads()
-	for range m.layers {
-		k, err := m.dev.Alloc(slots * length * s.G * s.D)
+// generate goes on until every turn has ended. Turns that have leave the batch.
+func (d *decoder) generate(ctx context.Context, turns []*turn, o GenerateOptions) error {
+	v := d.m.cfg.PaddedVocabSize
+	open := slices.Clone(turns)
+	for len(open) > 0 {
+		scores, err := d.advance(ctx, open)
 		if err != nil {
-			d.close()
-			return nil, fmt.Errorf("cache for %d prompts of %d tokens: %w", slots, length, err)
+			return err
 		}
-		v, err := m.dev.Alloc(slots * length * s.G * s.D)
-		if err != nil {
-			m.dev.Free(k)
-			d.close()
-			return nil, fmt.Errorf("cache for %d prompts of %d tokens: %w", slots, length, err)
+		still := open[:0]
+		for k, t := range open {
+			token, err := t.sampler.next(scores[k*v : (k+1)*v])
+			if err != nil {
+				return fmt.Errorf("generate: prompt %d, token %d: %w", t.slot, len(t.answer.Tokens), err)
+			}
+			if slices.Contains(o.Stop, token.ID) {
+				t.answer.Finish = FinishStop
+				continue
+			}
+			t.ids = append(t.ids, token.ID)
+			t.answer.Tokens = append(t.answer.Tokens, token)
+			if o.OnToken != nil {
+				o.OnToken(t.slot, token)
+			}
+			switch {
+			case len(t.answer.Tokens) == o.MaxNew:
+				t.answer.Finish = FinishLength
+			case t.past == d.m.cfg.SeqLength:
+				t.answer.Finish = FinishContext
+			default:
+				still = append(still, t)
+			}
 		}
-		d.caches = append(d.caches, device.Cache{K: k, V: v, Max: length})
+		open = still
 	}
-	var err error
-	if d.last, err = m.dev.Alloc(slots * m.cfg.HiddenSize); err != nil {
-		d.close()
-		return nil, fmt.Errorf("hidden states of %d prompts: %w", slots, err)
-	}
-	return d, nil
-}
-
-func (d *decoder) close() {
-	for _, c := range d.caches {
-		d.m.dev.Free(c.K)
-		d.m.dev.Free(c.V)
-	}
-	if !d.last.Empty() {
-		d.m.dev.Free(d.last)
-	}
-}
-
-// advance puts each turn's next tokens into the cache and returns the scores
-// after the last of them, [turns,V].
-func (d *decoder) advance(turns []*turn) ([]float32, error) {
-	m, s, h := d.m, d.m.cfg.heads(), d.m.cfg.HiddenSize
-	var ids, pos, slots, past []int32
-	starts := []int32{0}
-	for _, t := range turns {
-		slots, past = append(slots, int32(t.index)), append(past, int32(t.past))
-		for i, id := range t.next {
-			ids, pos = append(ids, id), append(pos, int32(t.past+i))
-		}
-		starts = append(starts, int32(len(ids)))
-	}
-	n := len(ids)
-	a, err := m.room(n, false)
-	if err != nil {
-		return nil, err
-	}
-	m.run(a, ids, pass{pos: pos, attend: func(layer int, la *layerActs) {
-		m.dev.AttentionCached(front(la.o, n*m.cfg.projection()), front(la.qkv, n*s.Width()), d.caches[layer], slots, past, starts, s)
-	}})
-	for k, t := range turns {
-		end := int(starts[k+1])
-		m.dev.Copy(d.last.Slice(k*h, (k+1)*h), a.xn.Slice((end-1)*h, end*h))
-		t.past += len(t.next)
-	}
-	return m.project(front(d.last, len(turns)*h), len(turns))
+	return nil
 }

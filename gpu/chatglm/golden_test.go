@@ -113,29 +113,29 @@ func TestOriginalActivations(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		d, err := m.newDecoder(1, 8)
+		d, err := m.newDecoder(1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer d.close()
 		step := &turn{}
-		var all []int32
 		var want []float64
 		for i := 1; io[fmt.Sprintf("x%d", i)] != nil; i++ {
 			var y []float64
-			step.next = nil
-			if err := errors.Join(json.Unmarshal(io[fmt.Sprintf("x%d", i)], &step.next), json.Unmarshal(io[fmt.Sprintf("y%d", i)], &y)); err != nil {
+			var next []int32
+			if err := errors.Join(json.Unmarshal(io[fmt.Sprintf("x%d", i)], &next), json.Unmarshal(io[fmt.Sprintf("y%d", i)], &y)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := d.advance([]*turn{step}); err != nil {
+			step.ids = append(step.ids, next...)
+			if _, err := d.advance(t.Context(), []*turn{step}); err != nil {
 				t.Fatal(err)
 			}
 			last := make([]float32, 32)
 			dev.Download(last, front(d.last, 32))
 			near(t, fmt.Sprintf("step %d with cache", i), last, y[len(y)-32:], 1e-5)
-			all, want = append(all, step.next...), append(want, y...)
+			want = append(want, y...)
 		}
-		hidden, err := m.Hidden(Pack([]Sequence{{IDs: all}}))
+		hidden, err := m.Hidden(Pack([]Sequence{{IDs: step.ids}}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,6 @@ package chatglm
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -62,26 +61,5 @@ func TestAccumulateNeedsSomethingTrainable(t *testing.T) {
 	m := tiny(t, newReference(t), nil)
 	if _, _, err := m.Accumulate(Pack([]Sequence{{IDs: []int32{1, 2}, Labels: []int32{1, 2}}}), 1, 0); err == nil {
 		t.Error("nothing is trainable, and no error says so")
-	}
-}
-
-// TestAnswersDoNotDependOnTheBatch: a prompt gets one answer, alone or among
-// others.
-func TestAnswersDoNotDependOnTheBatch(t *testing.T) {
-	m := tiny(t, newReference(t), nil)
-	o := GenerateOptions{MaxNew: 12, Temperature: 1, Seed: 5}
-	prompts := [][]int32{{1, 2, 3}, {7, 8}, {9}}
-	together, err := m.Generate(t.Context(), prompts, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range prompts {
-		alone, err := m.Generate(t.Context(), prompts[i:i+1], o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if a, b := alone[0], together[i]; !slices.Equal(a, b) {
-			t.Errorf("prompt %d: %v alone, %v among others", i, a, b)
-		}
 	}
 }

@@ -2,7 +2,6 @@ package chatglm
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -12,8 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/glmflow/glmflow/gpu/device"
 )
@@ -145,87 +142,6 @@ func TestPackingChangesNothing(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestGenerateAgreesWithFullPasses: the cache gives the tokens that computing
-// everything anew gives, for prompts of mixed length.
-func TestGenerateAgreesWithFullPasses(t *testing.T) {
-	devices(t, func(t *testing.T, dev device.Device) {
-		m := tiny(t, dev, nil)
-		r := rand.New(rand.NewPCG(8, 9))
-		prompts := [][]int32{randomSequence(r, 3, 300).IDs, randomSequence(r, 11, 300).IDs, randomSequence(r, 1, 300).IDs}
-		got, err := m.Generate(context.Background(), prompts, GenerateOptions{MaxNew: 12})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, p := range prompts {
-			all := slices.Clone(p)
-			for range 12 {
-				logits, err := m.Logits(Pack([]Sequence{{IDs: all}}))
-				if err != nil {
-					t.Fatal(err)
-				}
-				last := logits[len(logits)-m.cfg.PaddedVocabSize:]
-				best := 0
-				for k, v := range last {
-					if v > last[best] {
-						best = k
-					}
-				}
-				all = append(all, int32(best))
-			}
-			if diff := cmp.Diff(all[len(p):], got[i]); diff != "" {
-				t.Errorf("prompt %d (-full +cached):\n%s", i, diff)
-			}
-		}
-		// The same, ended by a stop id that is not part of the answer.
-		stop := got[0][4]
-		short, err := m.Generate(context.Background(), prompts[:1], GenerateOptions{MaxNew: 12, Stop: []int32{stop}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := got[0][:slices.Index(got[0], stop)]; !slices.Equal(short[0], want) {
-			t.Errorf("with stop id %d: %v, want %v", stop, short[0], want)
-		}
-	})
-}
-
-func TestSamplingFollowsItsSeedAndOptions(t *testing.T) {
-	scores := make([]float32, 50)
-	for i := range scores {
-		scores[i] = float32(i) / 10
-	}
-	draw := func(o GenerateOptions, n int) map[int32]int {
-		s, seen := newSampler(o, nil), map[int32]int{}
-		for range n {
-			id, err := s.pick(scores)
-			if err != nil {
-				t.Fatal(err)
-			}
-			seen[id]++
-		}
-		return seen
-	}
-	if a, b := draw(GenerateOptions{Temperature: 1, Seed: 3}, 100), draw(GenerateOptions{Temperature: 1, Seed: 3}, 100); !cmp.Equal(a, b) {
-		t.Error("one seed gave two answers")
-	}
-	for id := range draw(GenerateOptions{Temperature: 5, TopK: 3}, 300) {
-		if id < 47 {
-			t.Errorf("top-k 3 gave the %dth likeliest", 50-id)
-		}
-	}
-	// The three likeliest have about 26 % together at temperature 1.
-	if seen := draw(GenerateOptions{Temperature: 1, TopP: 0.25}, 300); len(seen) != 3 {
-		t.Errorf("top-p 0.25 drew from %d tokens, want 3", len(seen))
-	}
-	// Drawing follows the probabilities: 0.0958 for the likeliest.
-	if n := draw(GenerateOptions{Temperature: 1, Seed: 1}, 20000)[49]; math.Abs(float64(n)/20000-0.0958) > 0.01 {
-		t.Errorf("the likeliest token was drawn %d times of 20000", n)
-	}
-	scores[3] = float32(math.NaN())
-	if _, err := newSampler(GenerateOptions{}, nil).pick(scores); err == nil {
-		t.Error("scores that are not numbers went unnoticed")
-	}
 }
 
 func TestSaveAndOpen(t *testing.T) {

@@ -149,8 +149,8 @@ func (e *evaluation) answer(ctx context.Context, who side, m *chatglm.Model) err
 		if err != nil {
 			return fmt.Errorf("generate: %w", err)
 		}
-		for i, ids := range written {
-			_, part[i].answers[who] = chat.ParseReply(e.deps.Encoder.Decode(ids))
+		for i, a := range written {
+			_, part[i].answers[who] = chat.ParseReply(e.deps.Encoder.Decode(a.IDs()))
 		}
 		e.job.Report(pipeline.Progress{
 			Done: int64(from + len(part)), Total: int64(len(e.questions)), Unit: "answers", Message: "answers of the " + who.String(),
