@@ -137,7 +137,7 @@ func (d *decoder) pass(turns []*turn, first int) (int, error) {
 		return first, err
 	}
 	m.run(a, d.ids, pass{pos: d.pos, attend: func(layer int, la *layerActs) {
-		m.dev.AttentionCached(front(la.o, n*m.cfg.projection()), front(la.qkv, n*s.Width()), d.cache[layer], d.to, d.past, d.starts, s)
+		m.dev.AttentionCached(front(la.o, n*m.cfg.projection()), front(la.qkv, n*s.Width()), d.cache[layer], d.to, d.past, d.starts, s, nil)
 	}})
 	for k := first; k < end; k++ {
 		t, last := turns[k], int(d.starts[k-first+1])

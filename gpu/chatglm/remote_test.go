@@ -172,9 +172,9 @@ func (r *remote) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []in
 	r.on.AttentionBackward(r.at(dqkv), r.at(do), r.at(o), r.at(lse), r.at(qkv), starts, s, r.prefix(p), r.prefix(dp))
 }
 
-func (r *remote) AttentionCached(o, qkv device.Mem, c device.Cache, slots, past, starts []int32, s device.Heads) {
+func (r *remote) AttentionCached(o, qkv device.Mem, c device.Cache, slots, past, starts []int32, s device.Heads, p *device.Prefix) {
 	c.K, c.V = r.at(c.K), r.at(c.V)
-	r.on.AttentionCached(r.at(o), r.at(qkv), c, slots, past, starts, s)
+	r.on.AttentionCached(r.at(o), r.at(qkv), c, slots, past, starts, s, r.prefix(p))
 }
 
 func (r *remote) SwiGLU(z, u device.Mem, m, f int) { r.on.SwiGLU(r.at(z), r.at(u), m, f) }

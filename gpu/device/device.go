@@ -81,9 +81,9 @@ type Device interface {
 	AttentionBackward(dqkv, do, o, lse, qkv Mem, starts []int32, s Heads, p, dp *Prefix)
 	// AttentionCached appends the keys and values of qkv to a cache and attends
 	// over it. Rows starts[i]…starts[i+1] are the new tokens of sequence slot
-	// slots[i], which already holds past[i] positions of cache. A prefix is the
-	// first positions of every slot.
-	AttentionCached(o, qkv Mem, cache Cache, slots, past, starts []int32, s Heads)
+	// slots[i], which already holds past[i] positions of cache. p, optional,
+	// stands before them and is not part of the cache.
+	AttentionCached(o, qkv Mem, cache Cache, slots, past, starts []int32, s Heads, p *Prefix)
 
 	// SwiGLU: z[M,F] = silu(u[:, :F])·u[:, F:] for u[M,2F].
 	SwiGLU(z, u Mem, m, f int)

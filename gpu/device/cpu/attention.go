@@ -134,7 +134,7 @@ func (d *Device) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []in
 }
 
 // AttentionCached appends to the cache and attends over it.
-func (d *Device) AttentionCached(o, qkv device.Mem, cache device.Cache, slots, past, starts []int32, s device.Heads) {
+func (d *Device) AttentionCached(o, qkv device.Mem, cache device.Cache, slots, past, starts []int32, s device.Heads, x *device.Prefix) {
 	n := rows("AttentionCached", starts)
 	want("AttentionCached", "qkv", qkv.N, n*s.Width())
 	want("AttentionCached", "o", o.N, n*s.A*s.D)
@@ -148,8 +148,8 @@ func (d *Device) AttentionCached(o, qkv device.Mem, cache device.Cache, slots, p
 			panic(fmt.Sprintf("cpu: AttentionCached: slot %d with %d+%d positions is outside the cache", slot, past[i], fresh))
 		}
 	}
-	if heads := shape("AttentionCached", s); n > 0 {
+	if heads, prefix := shape("AttentionCached", s), before("AttentionCached", x, s); n > 0 {
 		C.cpu_attention_cached(d.c, p(o), p(qkv), p(cache.K), p(cache.V), C.long(cache.Max),
-			ints(slots), ints(past), ints(starts), C.long(len(slots)), heads)
+			ints(slots), ints(past), ints(starts), C.long(len(slots)), heads, prefix)
 	}
 }

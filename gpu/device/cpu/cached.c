@@ -12,6 +12,7 @@ struct cached {
 	const int32_t *pos, *slots, *past, *starts;
 	long m, n, max, most;
 	heads s;
+	prefix p;
 	int inverse;
 };
 
@@ -51,9 +52,14 @@ static void attend_task(const isa *k, const struct cached *j, long i, int worker
 	long at = j->slots[sequence] * j->max * line + head / (s.a / s.g) * s.d;
 	long length = j->past[sequence] + m - j->starts[sequence] + 1;
 	float *p = j->local + worker * j->most;
-	k->dots(p, 0, j->row + m * width(s) + head * s.d, 0, j->k + at, line, 1, length, s.d, 1, 0, NULL);
-	k->softmax_row(p, length, 1 / sqrtf((float)s.d));
-	k->block(j->o + i * s.d, 0, p, 0, 1, j->v + at, line, 1, s.d, length, 0);
+	// The prefix is first, and not in the cache.
+	long fixed = j->p.n, first = head / (s.a / s.g) * s.d;
+	const float *query = j->row + m * width(s) + head * s.d;
+	if (fixed) k->dots(p, 0, query, 0, j->p.k + first, j->p.stride, 1, fixed, s.d, 1, 0, NULL);
+	k->dots(p + fixed, 0, query, 0, j->k + at, line, 1, length, s.d, 1, 0, NULL);
+	k->softmax_row(p, fixed + length, 1 / sqrtf((float)s.d));
+	if (fixed) k->block(j->o + i * s.d, 0, p, 0, 1, j->p.v + first, j->p.stride, 1, s.d, fixed, 0);
+	k->block(j->o + i * s.d, 0, p + fixed, 0, 1, j->v + at, line, 1, s.d, length, fixed > 0);
 }
 
 struct cached_region {
@@ -68,11 +74,11 @@ static void cached_body(team *t, int worker, void *job) {
 	for (long i; (i = team_claim(t)) < r->job->m * r->job->s.a;) attend_task(r->isa, r->job, i, worker);
 }
 
-void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v, long max, const int32_t *slots, const int32_t *past, const int32_t *starts, long n, heads s) {
-	struct cached j = {.o = o, .row = qkv, .k = k, .v = v, .max = max, .slots = slots, .past = past, .starts = starts, .m = starts[n], .n = n, .s = s};
-	j.most = (max + 15) / 16 * 16;
+void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v, long max, const int32_t *slots, const int32_t *past, const int32_t *starts, long n, heads s, prefix p) {
+	struct cached j = {.p = p, .o = o, .row = qkv, .k = k, .v = v, .max = max, .slots = slots, .past = past, .starts = starts, .m = starts[n], .n = n, .s = s};
+	j.most = (max + p.n + 15) / 16 * 16;
 	j.local = scratch(d, PER_WORKER, 4 * (size_t)(j.most * team_workers(d->team)));
 	long work = 0;
-	for (long i = 0; i < n; i++) work += (starts[i + 1] - starts[i]) * (past[i] + starts[i + 1] - starts[i]) * s.a * s.d;
+	for (long i = 0; i < n; i++) work += (starts[i + 1] - starts[i]) * (p.n + past[i] + starts[i + 1] - starts[i]) * s.a * s.d;
 	if (j.local) team_run(d->team, work > 1 << 14, cached_body, &(struct cached_region){d->isa, &j});
 }

@@ -82,7 +82,7 @@ void cpu_rotary(cpu *d, float *qkv, const int32_t *pos, long m, const float *tab
 typedef struct prefix { float *k, *v; long n, stride; } prefix;
 void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p);
 void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p, prefix dp);
-void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v, long max, const int32_t *slots, const int32_t *past, const int32_t *starts, long n, heads s);
+void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v, long max, const int32_t *slots, const int32_t *past, const int32_t *starts, long n, heads s, prefix p);
 
 // base is NULL without an anchor.
 typedef struct goal { float smoothing, anchor; const float *base; } goal;

@@ -124,15 +124,22 @@ func cachedCases() []testCase {
 	var all []testCase
 	const slotCount, room = 4, 80
 	for _, s := range shapes {
-		for _, c := range []struct{ slots, past, fresh []int32 }{
-			{[]int32{0}, []int32{0}, []int32{1}},
-			{[]int32{2, 0, 3}, []int32{5, 0, 79}, []int32{1, 7, 1}},
-			{[]int32{1, 3}, []int32{0, 9}, []int32{70, 17}},
+		for _, c := range []struct {
+			slots, past, fresh []int32
+			n                  int // positions of the prefix
+		}{
+			{[]int32{0}, []int32{0}, []int32{1}, 0},
+			{[]int32{2, 0, 3}, []int32{5, 0, 79}, []int32{1, 7, 1}, 0},
+			{[]int32{1, 3}, []int32{0, 9}, []int32{70, 17}, 0},
+			{[]int32{2, 0, 3}, []int32{5, 0, 79}, []int32{1, 7, 1}, 3},
+			{[]int32{1}, []int32{0}, []int32{17}, 70},
 		} {
-			name := fmt.Sprintf("%v,slots=%v,past=%v,new=%v", s, c.slots, c.past, c.fresh)
+			name := fmt.Sprintf("%v,slots=%v,past=%v,new=%v,N=%d", s, c.slots, c.past, c.fresh, c.n)
 			r := random(name)
 			line := s.G * s.D
 			k, v := normal(r, slotCount*room*line, 1), normal(r, slotCount*room*line, 1)
+			fk, fv := normal(r, c.n*line, 1), normal(r, c.n*line, 1)
+			f := fixed{c.n, wide(fk), wide(fv)}
 			wantK, wantV := wide(k), wide(v)
 			starts := []int32{0}
 			var rows []float32
@@ -149,15 +156,19 @@ func cachedCases() []testCase {
 						copy(v[at:at+line], row[(s.A+s.G)*s.D:])
 					}
 				}
-				all, _ := attention(wide(whole), []int32{0, int32(past + fresh)}, s, fixed{})
+				all, _ := attention(wide(whole), []int32{0, int32(past + fresh)}, s, f)
 				o = append(o, all[past*s.A*s.D:]...)
 				rows = append(rows, whole[past*s.Width():]...)
 				starts = append(starts, starts[i]+int32(fresh))
 			}
 			all = append(all, testCase{name: "AttentionCached/" + name,
-				operands: []operand{out("o", o), in("qkv", rows), inout("K", k, wantK), inout("V", v, wantV)},
+				operands: []operand{out("o", o), in("qkv", rows), inout("K", k, wantK), inout("V", v, wantV), in("prefix K", fk), in("prefix V", fv)},
 				run: func(d device.Device, m []device.Mem) {
-					d.AttentionCached(m[0], m[1], device.Cache{K: m[2], V: m[3], Max: room}, c.slots, c.past, starts, s)
+					var p *device.Prefix
+					if c.n > 0 {
+						p = &device.Prefix{K: m[4], V: m[5], N: c.n, Stride: line}
+					}
+					d.AttentionCached(m[0], m[1], device.Cache{K: m[2], V: m[3], Max: room}, c.slots, c.past, starts, s, p)
 				}})
 		}
 	}

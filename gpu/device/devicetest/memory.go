@@ -92,7 +92,7 @@ func wrongSizes(t *testing.T, d device.Device) {
 			d.Attention(f(16), f(4), f(32), []int32{0, 2}, s, &device.Prefix{K: f(8), V: f(7), N: 2, Stride: 4})
 		},
 		"AttentionCached": func() {
-			d.AttentionCached(f(16), f(32), device.Cache{K: f(8), V: f(8), Max: 2}, []int32{0}, []int32{1}, []int32{0, 2}, s)
+			d.AttentionCached(f(16), f(32), device.Cache{K: f(8), V: f(8), Max: 2}, []int32{0}, []int32{1}, []int32{0, 2}, s, nil)
 		},
 		"SwiGLU":         func() { d.SwiGLU(f(8), f(15), 2, 4) },
 		"SwiGLUBackward": func() { d.SwiGLUBackward(f(16), f(7), f(16), 2, 4) },

@@ -114,10 +114,11 @@ func (d *Device) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []in
 
 // AttentionCached appends each row's key and value to its slot, then attends
 // over the slot up to that row.
-func (d *Device) AttentionCached(o, qkv device.Mem, cache device.Cache, slots, past, starts []int32, s device.Heads) {
+func (d *Device) AttentionCached(o, qkv device.Mem, cache device.Cache, slots, past, starts []int32, s device.Heads, p *device.Prefix) {
 	rows := int(starts[len(starts)-1])
 	want("AttentionCached", "qkv", qkv.N, rows*s.Width())
 	want("AttentionCached", "o", o.N, rows*s.A*s.D)
+	before := before("AttentionCached", p, s)
 	line := s.G * s.D // one position of a cache
 	for i, slot := range slots {
 		n := int(starts[i+1] - starts[i])
@@ -132,16 +133,25 @@ func (d *Device) AttentionCached(o, qkv device.Mem, cache device.Cache, slots, p
 		}
 		d.each(n*s.A, func(r int) {
 			m, a := int(starts[i])+r/s.A, r%s.A
-			in := func(c device.Mem, j int) []float32 {
-				at := base + j*line + a/(s.A/s.G)*s.D
-				return c.Host[at : at+s.D]
+			group := a / (s.A / s.G) * s.D
+			key := func(j int) []float32 {
+				if j < before {
+					return p.K.Host[j*p.Stride+group:][:s.D]
+				}
+				return cache.K.Host[base+(j-before)*line+group:][:s.D]
 			}
-			p := make([]float64, int(past[i])+r/s.A+1)
-			for j := range p {
-				p[j] = dot(head(qkv, s, m, a), in(cache.K, j)) / math.Sqrt(float64(s.D))
+			value := func(j int) []float32 {
+				if j < before {
+					return p.V.Host[j*p.Stride+group:][:s.D]
+				}
+				return cache.V.Host[base+(j-before)*line+group:][:s.D]
 			}
-			softmax(p)
-			weigh(o.Host[(m*s.A+a)*s.D:(m*s.A+a+1)*s.D], p, func(j int) []float32 { return in(cache.V, j) })
+			w := make([]float64, before+int(past[i])+r/s.A+1)
+			for j := range w {
+				w[j] = dot(head(qkv, s, m, a), key(j)) / math.Sqrt(float64(s.D))
+			}
+			softmax(w)
+			weigh(o.Host[(m*s.A+a)*s.D:(m*s.A+a+1)*s.D], w, value)
 		})
 	}
 }
