@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"iter"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -202,34 +199,6 @@ func TestWriteStopsAtAnError(t *testing.T) {
 	}
 	if _, err := parquetio.Write(&bytes.Buffer{}, schemas.DialogueReject, rows, nil); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
-	}
-}
-
-// Another reader than ours opens our files.
-func TestPyArrowReadsOurFiles(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil || exec.Command(python, "-c", "import pyarrow").Run() != nil {
-		t.Skip("python3 with pyarrow is not installed")
-	}
-	yes := true
-	path := filepath.Join(t.TempDir(), "dialogues.parquet")
-	rows := []schemas.Dialogue{
-		{ID: "a", Turns: []schemas.Turn{{Role: "user", Content: "在吗"}, {Role: "assistant", Content: "在的", Train: &yes}}, Signature: []uint32{1 << 31}},
-		{ID: "b", Lang: "en", Origin: schemas.Origin{File: "x.csv", Line: 7}},
-	}
-	if err := os.WriteFile(path, write(t, schemas.DialogueRaw, rows, map[string]string{"note": "hello"}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(python, "testdata/read_with_pyarrow.py", path).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	want := `dialogue.raw 1 hello
-{"id": "a", "turns": [{"role": "user", "content": "在吗", "train": null}, {"role": "assistant", "content": "在的", "train": true}], "origin": ["", 0], "signature": [2147483648]}
-{"id": "b", "turns": [], "origin": ["x.csv", 7], "signature": []}
-`
-	if diff := cmp.Diff(want, string(out)); diff != "" {
-		t.Error(diff)
 	}
 }
 
