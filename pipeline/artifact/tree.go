@@ -137,19 +137,43 @@ func (s *Store) Checkout(ctx context.Context, d Digest) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := s.materialise(ctx, files, dir); err != nil {
+	err = s.materialise(ctx, files, dir, s.linkOut)
+	if _, there := os.Stat(dir); err != nil && there == nil {
+		return dir, nil // another process was faster
+	}
+	if err != nil {
 		return "", fmt.Errorf("check out %s: %w", d, err)
 	}
 	return dir, nil
 }
 
-// materialise fills a temporary directory and renames it to dir, so that dir is
-// never seen half full.
-func (s *Store) materialise(ctx context.Context, files []File, dir string) error {
-	if err := os.MkdirAll(s.cache, 0o755); err != nil {
+// Export copies a tree to dir, which is created and must be empty if it is
+// there. The files are checked while they are copied, and the caller's to keep.
+func (s *Store) Export(ctx context.Context, d Digest, dir string) error {
+	files, err := s.Tree(ctx, d)
+	if err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp(s.cache, "unfinished-")
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		return fmt.Errorf("%s holds something already: name a directory that is new", dir)
+	}
+	if err := s.materialise(ctx, files, dir, s.copyOut); err != nil {
+		return fmt.Errorf("export %s: %w", d, err)
+	}
+	return nil
+}
+
+// materialise puts files into a temporary directory beside dir and renames it
+// to dir, which is never seen half full.
+func (s *Store) materialise(ctx context.Context, files []File, dir string, put func(context.Context, Digest, string) error) error {
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(parent, "unfinished-")
 	if err != nil {
 		return err
 	}
@@ -162,32 +186,37 @@ func (s *Store) materialise(ctx context.Context, files []File, dir string) error
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		if err := s.copyOut(ctx, f.Digest, to); err != nil {
+		if err := put(ctx, f.Digest, to); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}
 	}
-	if err := os.Rename(tmp, dir); err != nil {
-		if _, there := os.Stat(dir); there == nil {
-			return nil // another process was faster
-		}
-		return err
-	}
-	return nil
+	return os.Rename(tmp, dir)
 }
 
-// copyOut writes artifact d to the file to, or links it where the store is a
-// directory on the same disk: a base model of 12 GB need not lie there twice.
+// linkOut makes the file to one with artifact d where the store is a directory
+// on the same disk, since a base model of 12 GB need not lie there twice, and
+// copies it elsewhere.
+func (s *Store) linkOut(ctx context.Context, d Digest, to string) error {
+	if s.dir == "" || os.Link(s.path(d.key()), to) != nil {
+		return s.copyOut(ctx, d, to)
+	}
+	r, err := s.Get(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(io.Discard, contextReader{ctx, r})
+	return err
+}
+
+// copyOut writes artifact d to the file to.
 func (s *Store) copyOut(ctx context.Context, d Digest, to string) error {
 	r, err := s.Get(ctx, d)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	if s.dir != "" && os.Link(s.path(d.key()), to) == nil {
-		_, err := io.Copy(io.Discard, contextReader{ctx, r})
-		return err
-	}
-	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}

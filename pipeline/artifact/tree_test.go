@@ -51,6 +51,37 @@ func TestTree(t *testing.T) {
 	})
 }
 
+// TestExport: what was exported is a copy that may be changed, and takes the
+// place of nothing.
+func TestExport(t *testing.T) {
+	each(t, func(t *testing.T, s *artifact.Store) {
+		content := fstest.MapFS{"README.md": {Data: []byte("card")}, "a/b/deep.bin": {Data: []byte{1, 2}}}
+		d, err := s.PutTree(t.Context(), content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := filepath.Join(t.TempDir(), "new", "model")
+		if err := s.Export(t.Context(), d, out); err != nil {
+			t.Fatal(err)
+		}
+		if name, err := artifact.OfTree(t.Context(), os.DirFS(out)); err != nil || name != d {
+			t.Errorf("exported %s, %v; want %s", name, err, d)
+		}
+		if err := os.WriteFile(filepath.Join(out, "README.md"), []byte("mine"), 0o644); err != nil {
+			t.Error(err)
+		}
+		if body, err := s.Bytes(t.Context(), artifact.Of([]byte("card")), 10); err != nil || string(body) != "card" {
+			t.Errorf("a changed export changed the store: %q, %v", body, err)
+		}
+		if err := s.Export(t.Context(), d, out); err == nil || !strings.Contains(err.Error(), "holds something already") {
+			t.Errorf("exported over another export: %v", err)
+		}
+		if left, _ := filepath.Glob(filepath.Join(filepath.Dir(out), "unfinished-*")); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
 func TestTreeRefusesLinks(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink("/etc/hostname", filepath.Join(dir, "link")); err != nil {
