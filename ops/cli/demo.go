@@ -47,7 +47,7 @@ goes on where it stopped; finished, it is replaced by the next demo.`,
 				return usageError{err}
 			}
 			o := demo.Options{
-				Config: conf, Logs: logs, Seed: seed, Printer: printer, Log: log, Now: env.Now,
+				Config: conf, Logs: logs, Seed: seed, Printer: printer, Program: env.Program, Log: log, Now: env.Now,
 				Screen: term.NewScreen(c.OutOrStdout()),
 			}
 			if asJSON {

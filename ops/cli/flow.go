@@ -30,7 +30,7 @@ func (f *flowFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.file, "config", "", "YAML file with the configuration")
 	flags.StringVar(&f.dir, "dir", "", "directory of the flow; by default glmflow in the user's data directory (GLMFLOW_DIR)")
 	flags.StringVar(&f.nats, "nats", "", "URL of a nats-server to use, instead of the one in --dir (GLMFLOW_NATS)")
-	flags.StringVar(&f.artifacts, "artifacts", "", "where artifacts lie: a directory or a bucket's URL; by default in --dir (GLMFLOW_ARTIFACTS)")
+	flags.StringVar(&f.artifacts, "artifacts", "", "directory where artifacts lie, shared by all machines; by default in --dir (GLMFLOW_ARTIFACTS)")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log what happens inside, as log.level says")
 }
 

@@ -16,7 +16,7 @@ import (
 func newModelsCommand(env Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "models",
-		Short: "See published models, move their aliases, verify where they came from",
+		Short: "See published models, move their aliases, verify and export them",
 		Long: `A model has versions 1, 2, 3, … and aliases: production is what is used, candidate
 what passed the gate last, previous what was production before. REF is
 name@alias, name:version, or a digest of a version.`,
@@ -24,7 +24,7 @@ name@alias, name:version, or a digest of a version.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newModelsListCommand(env), newModelsShowCommand(env), newModelsHistoryCommand(env),
-		newModelsPromoteCommand(env), newModelsRollbackCommand(env), newModelsVerifyCommand(env))
+		newModelsPromoteCommand(env), newModelsRollbackCommand(env), newModelsVerifyCommand(env), newModelsExportCommand(env))
 	return c
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/glmflow/glmflow/ops/app"
+	"github.com/glmflow/glmflow/ops/config"
 	"github.com/glmflow/glmflow/ops/term"
 	"github.com/glmflow/glmflow/pipeline/lineage"
 	"github.com/glmflow/glmflow/schemas"
@@ -24,39 +25,49 @@ func newModelsVerifyCommand(env Env) *cobra.Command {
 		keys   []string
 	)
 	c := &cobra.Command{
-		Use:   "verify REF",
+		Use:   "verify REF|DIR",
 		Short: "Check a version's signature and every file, and tell where it came from",
 		Long: `verify checks that a trusted key signed the version's statement, that the
-statement is about this version, and that every file is there and unaltered.
-Trusted is the key of this flow's directory, or those named with --key.`,
-		Example: `  glmflow models verify assistant@production`,
-		Args:    wrong(cobra.ExactArgs(1)),
+statement is about this version, and that every file is there and unaltered; of
+a directory, that it holds the files of a statement and no others. Trusted is
+the key of this flow's directory, or those named with --key.`,
+		Example: `  glmflow models verify assistant@production
+  glmflow models verify ./assistant --key UB5…`,
+		Args: wrong(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
-			return flow.with(c, env, func(ctx context.Context, a *app.App) error {
-				release, err := a.Ledger.Resolve(args[0])
+			trusted := keys
+			if len(trusted) == 0 {
+				conf, err := flow.config(env)
 				if err != nil {
 					return err
 				}
-				trusted := keys
-				if len(trusted) == 0 {
-					if trusted, err = ownKey(a); err != nil {
+				if trusted, err = ownKey(conf); err != nil {
+					return err
+				}
+			}
+			var v verified
+			info, err := os.Stat(args[0])
+			if err == nil && info.IsDir() {
+				v.Statement, v.Signer, err = publish.VerifyDir(c.Context(), os.DirFS(args[0]), trusted...)
+			} else {
+				err = flow.with(c, env, func(ctx context.Context, a *app.App) error {
+					release, err := a.Ledger.Resolve(args[0])
+					if err != nil {
 						return err
 					}
-				}
-				statement, signer, err := publish.Verify(ctx, a.Store, release, trusted...)
-				if err != nil {
+					v.Release = &release
+					v.Statement, v.Signer, err = publish.Verify(ctx, a.Store, release, trusted...)
 					return err
-				}
-				if asJSON {
-					return writeJSON(c.OutOrStdout(), struct {
-						Release   schemas.ReleaseRow `json:"release"`
-						Signer    string             `json:"signer"`
-						Statement lineage.Statement  `json:"statement"`
-					}{release, signer, statement})
-				}
-				writeLineage(term.NewScreen(c.OutOrStdout()), statement, signer)
-				return nil
-			})
+				})
+			}
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(c.OutOrStdout(), v)
+			}
+			writeLineage(term.NewScreen(c.OutOrStdout()), v.Statement, v.Signer)
+			return nil
 		},
 	}
 	jsonFlag(c.Flags(), &asJSON)
@@ -65,9 +76,16 @@ Trusted is the key of this flow's directory, or those named with --key.`,
 	return c
 }
 
+// A verified version, as --json shows it.
+type verified struct {
+	Release   *schemas.ReleaseRow `json:"release,omitempty"` // nil of a directory
+	Signer    string              `json:"signer"`
+	Statement lineage.Statement   `json:"statement"`
+}
+
 // ownKey is the public part of the flow's own key. Looking makes none.
-func ownKey(a *app.App) ([]string, error) {
-	path := a.KeyFile()
+func ownKey(c config.Config) ([]string, error) {
+	path := app.KeyFile(c)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: this directory has published nothing; say --key with the public key of the one that has, which `glmflow doctor` prints there", path)
 	}

@@ -14,6 +14,7 @@ type Env struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Environ  []string // "NAME=value"
+	Program  string   // how it was called, for commands to copy
 	Now      func() time.Time
 }
 

@@ -33,6 +33,7 @@ type Options struct {
 	Seed    uint64        // of the generated conversations
 	Screen  *term.Screen
 	Printer lang.Printer
+	Program string // what to call glmflow by in the report
 	Log     *slog.Logger
 	Now     func() time.Time
 }
@@ -47,7 +48,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	r := Report{Dir: dir, Logs: o.Logs}
+	r := Report{Dir: dir, Logs: o.Logs, Program: o.Program}
 	var plan *corpus.Plan
 	if o.Logs == "" {
 		r.Logs = filepath.Join(dir, "logs")

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/glmflow/glmflow/ops/lang"
 	"github.com/glmflow/glmflow/ops/term"
@@ -28,6 +29,7 @@ type Report struct {
 	Device   string
 	Took     time.Duration
 	Base     string // directory of the base model
+	Program  string // what to call glmflow by, for the commands that come next
 }
 
 // A Count is a number of something.
@@ -171,7 +173,10 @@ func (w writer) samples(score schemas.ScoreRow) {
 		return
 	}
 	w.heading("Answers")
-	for _, x := range score.Samples[:min(shownSamples, len(score.Samples))] {
+	for i, x := range score.Samples[:min(shownSamples, len(score.Samples))] {
+		if i > 0 {
+			fmt.Fprintln(w.s.W)
+		}
 		for _, part := range []struct{ name, text string }{
 			{"question", x.Prompt}, {"before", x.Baseline}, {"after", x.Candidate}, {"the desk", x.Reference},
 		} {
@@ -184,7 +189,6 @@ func (w writer) samples(score schemas.ScoreRow) {
 			wrapped := term.Wrap(text, w.s.Width, strings.Repeat(" ", term.Width(label)))
 			fmt.Fprintln(w.s.W, w.s.Style(term.Faint, label)+strings.TrimLeft(wrapped, " "))
 		}
-		fmt.Fprintln(w.s.W)
 	}
 }
 
@@ -221,18 +225,38 @@ func (w writer) next(r Report) {
 		fmt.Fprintf(w.s.W, "  %s\n      %s\n", place[0], place[1])
 	}
 	fmt.Fprintln(w.s.W)
-	dir := "--dir " + r.Dir
-	for _, c := range []struct{ command, about string }{
-		{"glmflow models show " + r.name() + " " + dir, "versions, aliases, history"},
-		{"glmflow models verify " + r.name() + "@production " + dir, "check signature and lineage"},
-		{"glmflow runs ls " + dir, "what ran, and what was parked"},
-		{"glmflow up " + dir, "serve the flow with its console"},
-	} {
-		fmt.Fprintf(w.s.W, "  %s\n      %s\n", w.s.Style(term.Accent, c.command), w.s.Style(term.Faint, w.p.Sprintf(c.about)))
+	for _, c := range r.commands() {
+		fmt.Fprintf(w.s.W, "  %s\n      %s\n", w.s.Style(term.Accent, c[0]), w.s.Style(term.Faint, w.p.Sprintf(c[1])))
 	}
 	fmt.Fprintln(w.s.W)
 	w.line("Done in %s.", term.Duration(r.Took))
 }
 
-// name is what versions are published under.
-func (r Report) name() string { return r.Adapter.Name }
+// commands are what to try next, each with what it does. They can be copied into
+// a shell as they are.
+func (r Report) commands() [][2]string {
+	glmflow, dir := quoted(r.Program)+" ", " --dir "+quoted(r.Dir)
+	var list [][2]string
+	if r.Release != nil {
+		version := fmt.Sprintf("%s:%d", r.Release.Name, r.Release.Version)
+		list = [][2]string{
+			{glmflow + "models show " + r.Release.Name + dir, "versions and their aliases"},
+			{glmflow + "models verify " + version + dir, "check signature and lineage"},
+			{glmflow + "models export " + version + " --out my-adapter" + dir, "the version as a directory, for PEFT and for glmflow generate"},
+		}
+	}
+	return append(list,
+		[2]string{glmflow + "runs ls" + dir, "what ran, and what was parked"},
+		[2]string{glmflow + "up" + dir + " --base " + quoted(r.Base), "serve the flow with its console"})
+}
+
+// quoted makes text one word of a shell.
+func quoted(text string) string {
+	plain := func(c rune) bool {
+		return unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("/._-+:@%", c)
+	}
+	if text != "" && strings.IndexFunc(text, func(c rune) bool { return !plain(c) }) < 0 {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

@@ -63,8 +63,9 @@ func Chinese() map[string]string {
 		"Published as %s; it waits as candidate for a person to promote it.": "已发布为 %s；作为 candidate 等待人工提升。",
 		"Kept as %s, not promoted: the gate said no.":                        "保留为 %s，未提升：门禁未通过。",
 		"Where it lies, and what to try next":                                "产物位置与下一步", "logs": "日志", "base model": "基础模型", "artifacts (Parquet, adapters)": "产物（Parquet、适配器）",
-		"versions, aliases, history": "版本、别名与历史", "check signature and lineage": "校验签名与来源",
-		"what ran, and what was parked": "运行记录与搁置项", "serve the flow with its console": "启动流程与控制台",
+		"versions and their aliases": "版本与别名", "check signature and lineage": "校验签名与来源",
+		"the version as a directory, for PEFT and for glmflow generate": "导出为目录，供 PEFT 和 glmflow generate 使用",
+		"what ran, and what was parked":                                 "运行记录与搁置项", "serve the flow with its console": "启动流程与控制台",
 		"Done in %s.": "用时 %s。",
 	}
 }

@@ -19,6 +19,7 @@ func main() {
 	code := cli.Main(ctx, os.Args[1:], cli.Env{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Environ: os.Environ(),
+		Program: os.Args[0],
 		Now:     time.Now,
 	})
 	stop()
