@@ -69,28 +69,27 @@ func (a *App) uploadTree(ctx context.Context, root *os.Root, dir, start string) 
 		case e.IsDir():
 			return nil
 		}
-		f, err := root.Open(filepath.FromSlash(name))
-		if err != nil {
-			reason := "cannot be opened: " + err.Error()
-			if e.Type()&fs.ModeSymlink != 0 {
-				reason = "is a link that leads out of " + dir + ", or nowhere"
-			}
-			skip(name, reason)
+		info, err := root.Stat(filepath.FromSlash(name)) // to open a pipe is to wait for its writer
+		switch {
+		case err != nil && e.Type()&fs.ModeSymlink != 0:
+			skip(name, "is a link that leads out of "+dir+", or nowhere")
 			return nil
-		}
-		defer f.Close()
-		info, err := f.Stat()
-		if err != nil {
-			return err
-		}
-		if info.IsDir() {
+		case err != nil:
+			skip(name, "cannot be read: "+err.Error())
+			return nil
+		case info.IsDir():
 			skip(name, "is a link to a directory: name that directory itself")
 			return nil
-		}
-		if !info.Mode().IsRegular() {
+		case !info.Mode().IsRegular():
 			skip(name, "is neither a file nor a directory")
 			return nil
 		}
+		f, err := root.Open(filepath.FromSlash(name))
+		if err != nil {
+			skip(name, "cannot be opened: "+err.Error())
+			return nil
+		}
+		defer f.Close()
 		digest, n, err := a.Store.Put(ctx, f)
 		if err != nil {
 			return fmt.Errorf("upload %s: %w", name, err)

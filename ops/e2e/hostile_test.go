@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/glmflow/glmflow/ops/app"
 	"github.com/glmflow/glmflow/pipeline"
 	"github.com/glmflow/glmflow/schemas"
 )
@@ -53,14 +55,21 @@ func TestHostileFiles(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(dir, "link.jsonl")); err != nil {
 		t.Fatal(err)
 	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.jsonl"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 
 	f := join(t, settings(t, base(t)), true)
 	id, _, skipped, err := f.Ingest(t.Context(), []string{dir}, "", "", "e2e")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(skipped) != 1 || skipped[0].Path != filepath.Join(dir, "link.jsonl") || !strings.Contains(skipped[0].Reason, "leads out of "+dir) {
-		t.Errorf("skipped %+v, want the link out of the directory", skipped)
+	left := []app.Skipped{
+		{Path: filepath.Join(dir, "link.jsonl"), Reason: "is a link that leads out of " + dir + ", or nowhere"},
+		{Path: filepath.Join(dir, "pipe.jsonl"), Reason: "is neither a file nor a directory"},
+	}
+	if diff := gocmp.Diff(left, skipped); diff != "" {
+		t.Errorf("skipped (-want +got):\n%s", diff)
 	}
 	run := f.settled(id)
 	var got []string
