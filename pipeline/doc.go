@@ -8,7 +8,7 @@
 //   - flow.go: a [Flow] is a list of stages whose outputs meet inputs; the
 //     console's picture and the docs derive from it.
 //   - handover.go: [Do] runs one job and collects what it made, without a broker.
-//   - runner.go, work.go: a [Runner] does this for every event that arrives, and
+//   - runner.go, delivery.go, settle.go: a [Runner] does this for every event that arrives, and
 //     keeps the promises of delivery.
 //   - observer.go: hooks for metrics, logs and consoles.
 //

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,58 @@ func TestEveryPackageHasOneDoc(t *testing.T) {
 		}
 		if len(with) != 1 {
 			t.Errorf("%s has a package comment in %d files %v, want one", p.ImportPath, len(with), with)
+		}
+	}
+}
+
+// TestDocsNameFilesThatAre: what a package comment or a page points to is there.
+func TestDocsNameFilesThatAre(t *testing.T) {
+	root := filepath.Join("..", "..")
+	code := regexp.MustCompile(`\b[a-z_0-9]+\.go\b`)
+	page := regexp.MustCompile(`\bdocs/[a-z_0-9/-]+\.(?:md|yaml)\b`)
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	exists := func(from, to string) {
+		if _, err := os.Stat(filepath.FromSlash(to)); err != nil {
+			t.Errorf("%s points to %s, which is not there", from, to)
+		}
+	}
+	for _, p := range packages(t) {
+		text, err := os.ReadFile(filepath.Join(p.Dir, "doc.go"))
+		if err != nil {
+			continue
+		}
+		for _, name := range page.FindAllString(string(text), -1) {
+			exists(p.ImportPath, filepath.Join(root, name))
+		}
+		for _, name := range code.FindAllString(string(text), -1) {
+			if found, _ := filepath.Glob(filepath.Join(p.Dir, name)); len(found) > 0 {
+				continue
+			}
+			if below, _ := filepath.Glob(filepath.Join(p.Dir, "*", name)); len(below) == 0 {
+				t.Errorf("%s speaks of %s, which is not there", p.ImportPath, name)
+			}
+		}
+	}
+	pages, err := filepath.Glob(filepath.Join(root, "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(filepath.Join(root, "docs"), func(path string, _ os.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".md") {
+			pages = append(pages, path)
+		}
+		return err
+	})
+	if err != nil || len(pages) < 5 {
+		t.Fatalf("pages %v, %v", pages, err)
+	}
+	for _, from := range pages {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			exists(from, filepath.Join(filepath.Dir(from), m[1]))
 		}
 	}
 }

@@ -27,8 +27,8 @@ type Config struct {
 	// NATS is the URL of a nats-server of 2.14.2 or newer with JetStream; empty
 	// embeds one. Default "".
 	NATS string `yaml:"nats" env:"NATS"`
-	// Artifacts is the URL of a bucket (file:///…, s3://…); empty keeps them in
-	// Dir. Default "".
+	// Artifacts is a directory, such as one that every machine mounts, or its
+	// URL (file:///…); empty keeps them in Dir. Default "".
 	Artifacts string `yaml:"artifacts" env:"ARTIFACTS"`
 	// Stages lists the stages this process serves; empty means all six.
 	// Default [].

@@ -14,7 +14,7 @@
 //
 // A file is read in three steps, each in a file of its own. The character set
 // is made UTF-8 (charset.go: UTF-8, UTF-16 with a byte order mark, GB18030). The
-// file is cut into records (records.go chooses; lines.go, scanner.go, csv.go
+// file is cut into records (file.go chooses; lines.go, scanner.go, csv.go
 // cut): lines of JSON, the elements of JSON arrays, rows of CSV or TSV. A record
 // becomes a conversation by the first layout that knows it (layout.go):
 //

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -18,5 +19,22 @@ func TestReadCallsInTheOrderOfTheFile(t *testing.T) {
 		func(r schemas.Reject) error { got = append(got, r.Rule); return nil })
 	if want := "a malformed-json b"; err != nil || strings.Join(got, " ") != want {
 		t.Errorf("read %q (%v), want %q", got, err, want)
+	}
+}
+
+// TestThePageNamesAll: docs/formats/logs.md names every format and every rule.
+func TestThePageNamesAll(t *testing.T) {
+	page, err := os.ReadFile("../../docs/formats/logs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := []string{
+		ruleEmptyFile, ruleDuplicateFile, ruleUnsafeName, ruleBinaryFile, ruleUnknownFile, ruleUTF8, ruleTooLong,
+		ruleTooDeep, ruleJSON, ruleCSV, ruleRecord, ruleSender, ruleTable,
+	}
+	for _, name := range append(rules, Formats()...) {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/formats/logs.md does not name %s", name)
+		}
 	}
 }
