@@ -152,7 +152,13 @@ func (m *Model) Freeze() {
 func (p *Param) Trainable() bool { return !p.Grad.Empty() }
 
 func (p *Param) isAdapter() bool { return strings.Contains(p.Name, ".lora_") }
-func (p *Param) isBias() bool    { return strings.HasSuffix(p.Name, ".bias") }
+
+// IsBias reports whether the weight is added and not multiplied.
+func (p *Param) IsBias() bool { return strings.HasSuffix(p.Name, ".bias") }
+
+// IsEmbedding reports whether the weight holds the words' embeddings.
+func (p *Param) IsEmbedding() bool { return p.Name == embeddingName }
+
 func (p *Param) isResidualProjection() bool {
 	return strings.HasSuffix(p.Name, ".dense.weight") || strings.HasSuffix(p.Name, ".dense_4h_to_h.weight")
 }

@@ -200,6 +200,18 @@ func (r *remote) Noise(x device.Mem, a float32, seed uint64) { r.on.Noise(r.at(x
 func (r *remote) Axpy(y device.Mem, a float32, x device.Mem) { r.on.Axpy(r.at(y), a, r.at(x)) }
 func (r *remote) Scale(x device.Mem, a float32)              { r.on.Scale(r.at(x), a) }
 
-func (r *remote) AdamW(p, g, m, v device.Mem, s device.AdamW) {
-	r.on.AdamW(r.at(p), r.at(g), r.at(m), r.at(v), s)
+func (r *remote) moment(m device.Moment) device.Moment {
+	return device.Moment{V: r.at(m.V), Scale: r.at(m.Scale)}
+}
+
+func (r *remote) AdamW(p, g device.Mem, m, v device.Moment, s device.AdamW) {
+	r.on.AdamW(r.at(p), r.at(g), r.moment(m), r.moment(v), s)
+}
+
+func (r *remote) SGD(p, g device.Mem, m device.Moment, s device.SGD) {
+	r.on.SGD(r.at(p), r.at(g), r.moment(m), s)
+}
+
+func (r *remote) Lion(p, g device.Mem, m device.Moment, s device.Lion) {
+	r.on.Lion(r.at(p), r.at(g), r.moment(m), s)
 }

@@ -154,7 +154,7 @@ func New(c Config, dev device.Device, seed uint64) (*Model, error) {
 func initial(c Config, p *Param, seed uint64, dst []float32) {
 	if len(p.Shape) == 1 {
 		one := float32(1)
-		if p.isBias() {
+		if p.IsBias() {
 			one = 0
 		}
 		for i := range dst {

@@ -115,7 +115,11 @@ type Device interface {
 	// SumSquares returns Σx² in float64, summed in a fixed order. It syncs.
 	SumSquares(x Mem) float64
 	// AdamW does one decoupled step on p with gradient g and moments m, v.
-	AdamW(p, g, m, v Mem, s AdamW)
+	AdamW(p, g Mem, m, v Moment, s AdamW)
+	// SGD does one step on p with gradient g and, with s.Momentum, moment m.
+	SGD(p, g Mem, m Moment, s SGD)
+	// Lion does one decoupled step on p with gradient g and moment m.
+	Lion(p, g Mem, m Moment, s Lion)
 }
 
 // Info says what a device is.
@@ -220,12 +224,4 @@ func (s Heads) Width() int { return (s.A + 2*s.G) * s.D }
 type Cache struct {
 	K, V Mem
 	Max  int // positions a slot can hold
-}
-
-// AdamW is one step's constants (https://arxiv.org/abs/1711.05101): bias
-// corrections are computed from Step, which counts from 1.
-type AdamW struct {
-	LR, Beta1, Beta2, Eps, WeightDecay float32
-	Step                               int
-	GradScale                          float32 // multiplies the gradient first: clipping
 }

@@ -27,14 +27,19 @@ type Options struct {
 	Method string             `json:"method" yaml:"method"` // "lora" or "full". Default "lora".
 	LoRA   chatglm.LoRAConfig `json:"lora" yaml:"lora"`     // with method lora. Default rank 8, alpha 32, dropout 0.1 on query_key_value.
 
-	LearningRate float64 `json:"learning_rate" yaml:"learning_rate"` // peak, after warm-up. Default 5e-5.
-	WeightDecay  float64 `json:"weight_decay" yaml:"weight_decay"`   // decoupled. Default 0.
-	Beta1        float64 `json:"beta1" yaml:"beta1"`                 // of AdamW. Default 0.9.
-	Beta2        float64 `json:"beta2" yaml:"beta2"`                 // of AdamW. Default 0.999.
-	Eps          float64 `json:"eps" yaml:"eps"`                     // of AdamW. Default 1e-8.
-	ClipNorm     float64 `json:"clip_norm" yaml:"clip_norm"`         // largest global gradient norm; 0 does not clip. Default 1.
-	WarmupSteps  int     `json:"warmup_steps" yaml:"warmup_steps"`   // steps of linear rise to LearningRate. Default 0.
-	Decay        string  `json:"decay" yaml:"decay"`                 // "linear" or "cosine" to zero at the last step, or "constant". Default "linear".
+	LearningRate  float64  `json:"learning_rate" yaml:"learning_rate"`   // peak, after warm-up. Default 5e-5.
+	Optimizer     string   `json:"optimizer" yaml:"optimizer"`           // "adamw", "sgd" or "lion". Default "adamw".
+	OptimizerBits int      `json:"optimizer_bits" yaml:"optimizer_bits"` // of a number that the optimizer remembers: 32, or 8 in tensors of 4096 weights or more. Default 32.
+	Beta1         float64  `json:"beta1" yaml:"beta1"`                   // of adamw and lion: share of the direction that is kept. Default 0.9.
+	Beta2         float64  `json:"beta2" yaml:"beta2"`                   // of adamw and lion: the same for the long run; 0 means 0.999 for adamw, 0.99 for lion. Default 0.
+	Eps           float64  `json:"eps" yaml:"eps"`                       // of adamw. Default 1e-8.
+	Momentum      float64  `json:"momentum" yaml:"momentum"`             // of sgd; 0 has none. Default 0.9.
+	Nesterov      bool     `json:"nesterov" yaml:"nesterov"`             // of sgd: Nesterov's momentum. Default false.
+	WeightDecay   float64  `json:"weight_decay" yaml:"weight_decay"`     // a step; decoupled, but added to the gradient by sgd. Default 0.
+	NoDecay       []string `json:"no_decay" yaml:"no_decay"`             // what is not decayed, of "norms", "biases" and "embeddings". Default norms and biases.
+	ClipNorm      float64  `json:"clip_norm" yaml:"clip_norm"`           // largest global gradient norm; 0 does not clip. Default 1.
+	WarmupSteps   int      `json:"warmup_steps" yaml:"warmup_steps"`     // steps of linear rise to LearningRate. Default 0.
+	Decay         string   `json:"decay" yaml:"decay"`                   // "linear" or "cosine" to zero at the last step, or "constant". Default "linear".
 
 	Epochs      int    `json:"epochs" yaml:"epochs"`             // passes over the data. Default 3.
 	MaxSteps    int    `json:"max_steps" yaml:"max_steps"`       // optimizer steps, whatever Epochs says; 0 leaves it to Epochs. Default 0.
@@ -54,22 +59,25 @@ type Options struct {
 // packing in place of its fixed number of conversations a batch.
 func DefaultOptions() Options {
 	return Options{
-		Method:       LoRA,
-		LoRA:         chatglm.LoRAConfig{Rank: 8, Alpha: 32, Dropout: 0.1},
-		LearningRate: 5e-5,
-		Beta1:        0.9,
-		Beta2:        0.999,
-		Eps:          1e-8,
-		ClipNorm:     1,
-		Decay:        Linear,
-		Epochs:       3,
-		BatchTokens:  2048,
-		Accumulate:   1,
-		Seed:         42,
-		Shuffle:      true,
-		EvalEvery:    50,
-		SaveEvery:    50,
-		MaxSkips:     5,
+		Method:        LoRA,
+		LoRA:          chatglm.LoRAConfig{Rank: 8, Alpha: 32, Dropout: 0.1},
+		LearningRate:  5e-5,
+		Optimizer:     AdamW,
+		OptimizerBits: 32,
+		Beta1:         0.9,
+		Eps:           1e-8,
+		Momentum:      0.9,
+		NoDecay:       []string{Norms, Biases},
+		ClipNorm:      1,
+		Decay:         Linear,
+		Epochs:        3,
+		BatchTokens:   2048,
+		Accumulate:    1,
+		Seed:          42,
+		Shuffle:       true,
+		EvalEvery:     50,
+		SaveEvery:     50,
+		MaxSkips:      5,
 	}
 }
 
@@ -88,6 +96,13 @@ func (o Options) Validate() error {
 		check(o.LoRA.Dropout >= 0 && o.LoRA.Dropout < 1, "lora dropout", o.LoRA.Dropout, "0 or more and less than 1")
 	}
 	check(o.LearningRate > 0 && o.LearningRate <= 1, "learning_rate", o.LearningRate, "more than 0 and at most 1")
+	check(o.Optimizer == AdamW || o.Optimizer == SGD || o.Optimizer == Lion, "optimizer", o.Optimizer, `"adamw", "sgd" or "lion"`)
+	check(o.OptimizerBits == 32 || o.OptimizerBits == 8, "optimizer_bits", o.OptimizerBits, "32 or 8")
+	check(o.Momentum >= 0 && o.Momentum < 1, "momentum", o.Momentum, "0 or more and less than 1")
+	check(!o.Nesterov || o.Optimizer == SGD && o.Momentum > 0, "nesterov", o.Nesterov, "false without the momentum of sgd")
+	for _, kind := range o.NoDecay {
+		check(kind == Norms || kind == Biases || kind == Embeddings, "no_decay", kind, `"norms", "biases" or "embeddings"`)
+	}
 	check(o.WeightDecay >= 0 && o.WeightDecay < 1, "weight_decay", o.WeightDecay, "0 or more and less than 1")
 	check(o.Beta1 >= 0 && o.Beta1 < 1, "beta1", o.Beta1, "0 or more and less than 1")
 	check(o.Beta2 >= 0 && o.Beta2 < 1, "beta2", o.Beta2, "0 or more and less than 1")

@@ -10,7 +10,7 @@ import (
 	"os"
 
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
-	"github.com/glmflow/glmflow/gpu/device"
+	"github.com/glmflow/glmflow/gpu/optim"
 )
 
 // A checkpoint is one safetensors file: of every trainable parameter the
@@ -56,36 +56,25 @@ func (r *run) save(ctx context.Context) error {
 	return nil
 }
 
-// A part is one tensor of a checkpoint that lies on the device.
-type part struct {
-	name  string
-	shape []int
-	mem   device.Mem
-}
-
-// parts are the tensors of a checkpoint, but for the best weights.
-func (r *run) parts() []part {
-	var parts []part
-	for i, p := range r.params {
-		m, v := r.adam.Moments(i)
-		parts = append(parts,
-			part{"weight/" + p.Name, p.Shape, p.W},
-			part{"moment1/" + p.Name, p.Shape, m},
-			part{"moment2/" + p.Name, p.Shape, v})
+// parts are the tensors of a checkpoint that lie on the device.
+func (r *run) parts() []optim.Tensor {
+	var parts []optim.Tensor
+	for _, p := range r.params {
+		parts = append(parts, optim.Tensor{Name: "weight/" + p.Name, Mem: p.W})
 	}
-	return parts
+	return append(parts, r.optimizer.State()...)
 }
 
 func (r *run) outputs() []safetensors.Output {
 	var out []safetensors.Output
 	for _, p := range r.parts() {
-		out = append(out, safetensors.Output{Name: p.name, Shape: p.shape, Read: func(dst []float32) error {
-			r.dev.Download(dst, p.mem)
+		out = append(out, safetensors.Output{Name: p.Name, Shape: []int{p.Mem.Len()}, Read: func(dst []float32) error {
+			r.dev.Download(dst, p.Mem)
 			return r.dev.Sync()
 		}})
 	}
 	for i, w := range r.best {
-		out = append(out, safetensors.Values("best/"+r.params[i].Name, r.params[i].Shape, w))
+		out = append(out, safetensors.Values("best/"+r.params[i].Name, []int{len(w)}, w))
 	}
 	return out
 }
@@ -145,11 +134,11 @@ func (r *run) resume(ctx context.Context) error {
 // restore takes everything over from a checkpoint of this run.
 func (r *run) restore(file *safetensors.File, saved state) error {
 	for _, p := range r.parts() {
-		values := make([]float32, p.mem.Len())
-		if err := file.Read(p.name, values); err != nil {
+		values := make([]float32, p.Mem.Len())
+		if err := file.Read(p.Name, values); err != nil {
 			return err
 		}
-		r.dev.Upload(p.mem, values)
+		r.dev.Upload(p.Mem, values)
 	}
 	if saved.BestLoss != nil {
 		r.best = make([][]float32, len(r.params))
@@ -161,6 +150,6 @@ func (r *run) restore(file *safetensors.File, saved state) error {
 		}
 	}
 	r.state, r.resumed = saved, saved.Steps
-	r.adam.SetSteps(saved.Steps - saved.Skipped)
+	r.optimizer.SetSteps(saved.Steps - saved.Skipped)
 	return r.dev.Sync()
 }

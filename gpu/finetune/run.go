@@ -87,8 +87,8 @@ func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Opti
 type run struct {
 	model     *chatglm.Model
 	dev       device.Device
-	params    []*chatglm.Param // trainable
-	adam      *optim.AdamW
+	params    []optim.Param // trainable
+	optimizer *optim.Optimizer
 	schedule  optim.Schedule
 	options   Options
 	hooks     Hooks
@@ -124,7 +124,7 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 			return nil, err
 		}
 	}
-	r.params = model.Trainable()
+	r.params = o.params(model)
 	for _, p := range r.params {
 		r.trainable += int64(p.W.Len())
 	}
@@ -139,9 +139,7 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 			return nil, fmt.Errorf("identity of the run: %w", err)
 		}
 	}
-	r.adam, err = optim.NewAdamW(r.dev, r.params, optim.AdamWConfig{
-		Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), WeightDecay: float32(o.WeightDecay),
-	})
+	r.optimizer, err = optim.New(r.dev, r.params, o.rule(), o.OptimizerBits)
 	return r, err
 }
 
@@ -160,7 +158,7 @@ func prepare(model *chatglm.Model, o Options) error {
 	return model.AddLoRA(o.LoRA, o.Seed)
 }
 
-func (r *run) close() { r.adam.Close() }
+func (r *run) close() { r.optimizer.Close() }
 
 // loop takes the steps that are left.
 func (r *run) loop(ctx context.Context) error {
@@ -262,7 +260,7 @@ func (r *run) step(ctx context.Context) (StepInfo, error) {
 		err = r.skip(info.Point)
 	} else {
 		r.state.SkippedInARow = 0
-		r.adam.Step(float32(info.LR), optim.ClipScale(info.GradNorm, r.options.ClipNorm))
+		r.optimizer.Step(float32(info.LR), optim.ClipScale(info.GradNorm, r.options.ClipNorm))
 		r.state.Curve = append(r.state.Curve, info.Point)
 	}
 	info.Took = r.hooks.Now().Sub(began)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/glmflow/glmflow/gpu/chatglm"
+	"github.com/glmflow/glmflow/gpu/optim"
 )
 
 // validationDue reports whether the weights of this step still have to be
@@ -71,7 +71,7 @@ func (r *run) keep() error {
 }
 
 // download copies a parameter to host memory.
-func (r *run) download(p *chatglm.Param) ([]float32, error) {
+func (r *run) download(p optim.Param) ([]float32, error) {
 	w := make([]float32, p.W.Len())
 	r.dev.Download(w, p.W)
 	return w, r.dev.Sync()

@@ -173,7 +173,7 @@ func newStep(b *testing.B, d *Device, s stepShape) func() {
 		}
 		d.EmbedBackward(embed.grad, dx, ids, s.h)
 		for _, p := range params {
-			d.AdamW(p.w, p.grad, p.m, p.v, device.AdamW{LR: 1e-6, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 10, GradScale: 1})
+			d.AdamW(p.w, p.grad, device.Moment{V: p.m}, device.Moment{V: p.v}, device.AdamW{LR: 1e-6, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 10, GradScale: 1})
 			d.Zero(p.grad)
 		}
 	}

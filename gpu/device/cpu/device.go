@@ -69,6 +69,7 @@ func open(o device.Options, isa string) (*Device, error) {
 	if c == nil {
 		return nil, fmt.Errorf("cpu device: %d threads with kernels %q cannot be had: ask for fewer workers", o.Workers, isa)
 	}
+	codes(c)
 	isa = C.GoString(c.isa.name)
 	return &Device{
 		c: c,

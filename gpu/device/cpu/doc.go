@@ -6,10 +6,10 @@
 //	kernels.h       the operators, as Go calls them
 //	team.h team.c   the threads: regions, barriers, tasks claimed from a counter
 //	gemm.c          matrix products: pack, then tiles
-//	linear.c norm.c attention.c cached.c loss.c vector.c
+//	linear.c norm.c attention.c cached.c loss.c vector.c optimizer.c
 //	                the operators: how the work is cut into tasks
 //	isa.h isa.c     the table of inner kernels, and which one this processor gets
-//	vec.h pack.h tile.h block.h rows.h
+//	vec.h pack.h tile.h block.h rows.h steps.h
 //	                the inner kernels, written once on vectors of LANES floats
 //	isa_*.c         compile those headers for one instruction set each
 //

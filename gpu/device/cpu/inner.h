@@ -4,6 +4,7 @@
 #include "vec.h"
 #include "block.h"
 #include "rows.h"
+#include "steps.h"
 
 #define WORD vec
 #define WORDS load
@@ -43,5 +44,7 @@ INLINE vec NAME(rounded)(vec v) {
 	.norm_backward = NAME(norm_backward), .swiglu = NAME(swiglu),                               \
 	.swiglu_backward = NAME(swiglu_backward), .loss = NAME(loss), .rotary = NAME(rotary),       \
 	.axpy = NAME(axpy),                                                                         \
-	.scale = NAME(scale), .squares = NAME(squares), .adamw = NAME(adamw), .dropout = NAME(dropout), \
-	.loss_toward = NAME(loss_toward), .tanh = NAME(tanh), .tanh_backward = NAME(tanh_backward), .noise = NAME(noise)
+	.scale = NAME(scale), .squares = NAME(squares), .dropout = NAME(dropout),                   \
+	.loss_toward = NAME(loss_toward), .tanh = NAME(tanh), .tanh_backward = NAME(tanh_backward), \
+	.noise = NAME(noise), .adamw = NAME(adamw), .sgd = NAME(sgd), .lion = NAME(lion),           \
+	.widen = NAME(widen), .narrow = NAME(narrow)

@@ -8,6 +8,16 @@
 // A block of attention is BLOCK queries by BLOCK keys.
 enum { BLOCK = 64 };
 
+// An 8-bit moment has a scale for each MOMENT_BLOCK of its values. A code's
+// values ascend; above are the largest numbers that are rounded down to each, and
+// first the code of the lowest float with the given upper 16 bits. Two of those
+// are never further than one code apart where it matters, within [−1, 1].
+enum { MOMENT_BLOCK = 256 };
+typedef struct code {
+	float value[256], above[256];
+	uint8_t first[1 << 16];
+} code;
+
 // A packer copies an operand of a product into a panel of `width` lanes: rows of
 // the left operand, columns of the right one. Element k of lane l is at
 // src[l·lane_stride + k·k_stride], one of the strides being 1. A panel's order is
@@ -51,11 +61,17 @@ typedef struct isa {
 	void (*axpy)(float *y, float a, const float *x, long n);
 	void (*scale)(float *x, float a, long n);
 	double (*squares)(const float *x, long n);
-	void (*adamw)(float *p, const float *g, float *m, float *v, long n, const float constants[9]);
 	void (*tanh)(float *y, const float *x, long n);
 	void (*tanh_backward)(float *dx, const float *dy, const float *y, long n);
 	void (*noise)(float *x, float a, uint64_t first, long n, uint64_t seed);
 	void (*dropout)(float *y, const float *x, uint64_t first, long n, float p, uint64_t seed, int add);
+
+	// Optimizers: constants are listed in optimizer.h; n ≤ MOMENT_BLOCK for codes.
+	void (*adamw)(float *p, const float *g, float *m, float *v, long n, const float constants[9]);
+	void (*sgd)(float *p, const float *g, float *m, long n, const float constants[6]);
+	void (*lion)(float *p, const float *g, float *m, long n, const float constants[7]);
+	void (*widen)(float *x, const uint8_t *codes, float scale, const code *c, long n);
+	float (*narrow)(uint8_t *codes, const float *x, const code *c, long n); // returns the scale
 } isa;
 
 extern const isa isa_portable;

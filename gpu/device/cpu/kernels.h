@@ -18,6 +18,7 @@ typedef struct cpu {
 	const isa *isa;
 	int bf16;  // round the operands of products
 	int fault; // memory ran out
+	code codes[2]; // of 8-bit moments: unsigned, signed
 	struct { void *start; size_t bytes; } scratch[SCRATCHES];
 } cpu;
 
@@ -98,8 +99,6 @@ void cpu_zero(cpu *d, float *x, long n);
 void cpu_axpy(cpu *d, float *y, float a, const float *x, long n);
 void cpu_scale(cpu *d, float *x, float a, long n);
 double cpu_squares(cpu *d, const float *x, long n);
-// constants: β₁, 1−β₁, β₂, 1−β₂, lr/(1−β₁ᵗ), 1/(1−β₂ᵗ), ε, 1−lr·decay, scale of g.
-void cpu_adamw(cpu *d, float *p, const float *g, float *m, float *v, long n, const float constants[9]);
 
 static inline long least(long a, long b) { return a < b ? a : b; }
 static inline long parts(long n, long size) { return (n + size - 1) / size; }

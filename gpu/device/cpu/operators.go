@@ -7,7 +7,6 @@ import "C"
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/glmflow/glmflow/gpu/device"
 )
@@ -206,20 +205,4 @@ func (d *Device) Scale(x device.Mem, a float32) { C.cpu_scale(d.c, p(x), C.float
 // SumSquares is Σ x², by runs of a fixed length.
 func (d *Device) SumSquares(x device.Mem) float64 {
 	return float64(C.cpu_squares(d.c, p(x), C.long(x.N)))
-}
-
-// AdamW is one step; what depends on the step alone is computed here, in
-// float64.
-func (d *Device) AdamW(param, g, m, v device.Mem, s device.AdamW) {
-	want("AdamW", "g", g.N, param.N)
-	want("AdamW", "m", m.N, param.N)
-	want("AdamW", "v", v.N, param.N)
-	b1, b2, lr := float64(s.Beta1), float64(s.Beta2), float64(s.LR)
-	constants := [9]C.float{
-		C.float(b1), C.float(1 - b1), C.float(b2), C.float(1 - b2),
-		C.float(lr / (1 - math.Pow(b1, float64(s.Step)))),
-		C.float(1 / (1 - math.Pow(b2, float64(s.Step)))),
-		C.float(s.Eps), C.float(1 - lr*float64(s.WeightDecay)), C.float(s.GradScale),
-	}
-	C.cpu_adamw(d.c, p(param), p(g), p(m), p(v), C.long(param.N), &constants[0])
 }

@@ -201,18 +201,6 @@ static void NAME(rotary)(float *x, const float *turn, long n, float sign) {
 	}
 }
 
-// adamw's nine constants are listed in kernels.h.
-static void NAME(adamw)(float *p, const float *g, float *m, float *v, long n, const float k[9]) {
-	for EACH(i, n) {
-		vec grad = get(g + i, n - i) * k[8];
-		vec mean = k[0] * get(m + i, n - i) + k[1] * grad;
-		vec square = k[2] * get(v + i, n - i) + k[3] * grad * grad;
-		put(m + i, mean, n - i);
-		put(v + i, square, n - i);
-		put(p + i, get(p + i, n - i) * k[7] - k[4] * mean / (square_root(square * k[5]) + k[6]), n - i);
-	}
-}
-
 // tanh is 1 − 2/(e²ˣ + 1).
 static void NAME(tanh)(float *y, const float *x, long n) {
 	for EACH(i, n) put(y + i, 1.0f - 2.0f / (exponential(2.0f * get(x + i, n - i)) + 1.0f), n - i);

@@ -6,8 +6,8 @@
 enum { RUN = 1 << 14 }; // floats of a task
 
 struct run_job {
-	float *y, *m, *v;
-	const float *x, *of, *constants;
+	float *y;
+	const float *x, *of;
 	double *sums;
 	float a;
 	long n;
@@ -26,7 +26,6 @@ TASK(zero_task, memset(j->y + at, 0, 4 * (size_t)n))
 TASK(axpy_task, d->isa->axpy(j->y + at, j->a, j->x + at, n))
 TASK(scale_task, d->isa->scale(j->y + at, j->a, n))
 TASK(squares_task, j->sums[i] = d->isa->squares(j->x + at, n))
-TASK(adamw_task, d->isa->adamw(j->y + at, j->x + at, j->m + at, j->v + at, n, j->constants))
 TASK(tanh_task, d->isa->tanh(j->y + at, j->x + at, n))
 TASK(tanh_backward_task, d->isa->tanh_backward(j->y + at, j->x + at, j->of + at, n))
 TASK(dropout_task, d->isa->dropout(j->y + at, j->x + at, (uint64_t)at, n, j->a, j->seed, 0))
@@ -47,10 +46,6 @@ void cpu_tanh_backward(cpu *d, float *dx, const float *dy, const float *y, long 
 
 void cpu_dropout(cpu *d, float *y, const float *x, long n, float p, uint64_t seed) {
 	runs(d, dropout_task, &(struct run_job){.y = y, .x = x, .a = p, .n = n, .seed = seed});
-}
-
-void cpu_adamw(cpu *d, float *p, const float *g, float *m, float *v, long n, const float constants[9]) {
-	runs(d, adamw_task, &(struct run_job){.y = p, .x = g, .m = m, .v = v, .constants = constants, .n = n});
 }
 
 double cpu_squares(cpu *d, const float *x, long n) {

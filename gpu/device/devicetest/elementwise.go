@@ -18,7 +18,7 @@ func cases() []testCase {
 	all = append(all, cachedCases()...)
 	all = append(all, crossEntropyCases()...)
 	all = append(all, vectorCases()...)
-	return append(all, adamwCases()...)
+	return append(all, optimizerCases()...)
 }
 
 func embedCases() []testCase {
@@ -135,40 +135,6 @@ func vectorCases() []testCase {
 				run: func(d device.Device, m []device.Mem) { d.Dropout(m[0], m[0], 0.4, 7) }},
 			testCase{name: fmt.Sprintf("Noise/N=%d", n), operands: []operand{inout("x", x, noisy)},
 				run: func(d device.Device, m []device.Mem) { d.Noise(m[0], 0.3, 9) }})
-	}
-	return all
-}
-
-func adamwCases() []testCase {
-	var all []testCase
-	for i, s := range []device.AdamW{
-		{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 1, GradScale: 1},
-		{LR: 5e-5, Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, WeightDecay: 0.1, Step: 1000, GradScale: 0.25},
-	} {
-		for _, n := range []int{1, 17, 70001} {
-			name := fmt.Sprintf("step=%d,N=%d", s.Step, n)
-			r := random(name)
-			p, g, mean, square := normal(r, n, 1), normal(r, n, 1), normal(r, n, 0.1), normal(r, n, 0.1)
-			for j := range square {
-				square[j] *= square[j]
-			}
-			if i == 0 { // the very first step starts from nothing
-				clear(mean)
-				clear(square)
-			}
-			wp, wm, wv := wide(p), wide(mean), wide(square)
-			b1, b2, t := float64(s.Beta1), float64(s.Beta2), float64(s.Step)
-			for j := range wp {
-				grad := float64(s.GradScale) * float64(g[j])
-				wm[j] = b1*wm[j] + (1-b1)*grad
-				wv[j] = b2*wv[j] + (1-b2)*grad*grad
-				step := wm[j] / (1 - math.Pow(b1, t)) / (math.Sqrt(wv[j]/(1-math.Pow(b2, t))) + float64(s.Eps))
-				wp[j] -= float64(s.LR) * (step + float64(s.WeightDecay)*wp[j])
-			}
-			all = append(all, testCase{name: "AdamW/" + name,
-				operands: []operand{inout("p", p, wp), in("g", g), inout("m", mean, wm), inout("v", square, wv)},
-				run:      func(d device.Device, m []device.Mem) { d.AdamW(m[0], m[1], m[2], m[3], s) }})
-		}
 	}
 	return all
 }

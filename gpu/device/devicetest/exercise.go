@@ -72,6 +72,9 @@ type testCase struct {
 	run      func(d device.Device, m []device.Mem)
 	product  bool    // judged by Tolerance.Product
 	slack    float64 // multiplies the tolerance where a case's inputs are already rounded; 0 is 1
+	// check judges what the operands hold afterwards, for those that are judged;
+	// nil where there are none.
+	check func(after [][]float32, tolerance float64) error
 }
 
 // An operand is one tensor argument. With n = 0 it is an empty Mem.
@@ -81,6 +84,7 @@ type operand struct {
 	before  []float32 // contents before the call; nil is poison
 	want    []float64 // contents after it; nil: the same as before
 	scratch bool      // contents after it do not matter
+	judged  bool      // contents after it are the case's check's to judge
 }
 
 // in is an operand that is only read.
@@ -162,9 +166,14 @@ func (c testCase) verify(t *testing.T, after [][]float32, tol Tolerance) {
 	if c.slack > 0 {
 		limit *= c.slack
 	}
+	if c.check != nil {
+		if err := c.check(after, limit); err != nil {
+			t.Error(err)
+		}
+	}
 	for i, o := range c.operands {
 		switch {
-		case o.scratch || o.n == 0:
+		case o.scratch || o.judged || o.n == 0:
 		case o.want == nil:
 			for j, v := range after[i] {
 				if math.Float32bits(v) != math.Float32bits(o.before[j]) {

@@ -109,10 +109,16 @@ func wrongSizes(t *testing.T, d device.Device) {
 		"TanhBackward": func() { d.TanhBackward(f(3), f(3), f(4)) },
 		"Dropout":      func() { d.Dropout(f(3), f(4), 0.1, 1) },
 		"Axpy":         func() { d.Axpy(f(3), 1, f(4)) },
-		"AdamW":        func() { d.AdamW(f(3), f(3), f(3), f(4), device.AdamW{Step: 1}) },
 		"Copy":         func() { d.Copy(f(3), f(4)) },
 		"Upload":       func() { d.Upload(f(3), make([]float32, 4)) },
 		"Download":     func() { d.Download(make([]float32, 4), f(3)) },
+		"AdamW":        func() { d.AdamW(f(3), f(3), device.Moment{V: f(3)}, device.Moment{V: f(4)}, device.AdamW{Step: 1}) },
+		"AdamWNarrow": func() {
+			d.AdamW(f(300), f(300), device.Moment{V: f(75), Scale: f(1)}, device.Moment{V: f(75), Scale: f(2)}, device.AdamW{Step: 1})
+		},
+		"SGD":       func() { d.SGD(f(3), f(4), device.Moment{}, device.SGD{}) },
+		"SGDMoment": func() { d.SGD(f(3), f(3), device.Moment{}, device.SGD{Momentum: 0.9}) },
+		"Lion":      func() { d.Lion(f(3), f(3), device.Moment{V: f(2)}, device.Lion{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -2,7 +2,6 @@ package reference
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/glmflow/glmflow/gpu/device"
@@ -142,24 +141,3 @@ func (d *Device) Scale(x device.Mem, a float32) {
 
 // SumSquares is Σ x².
 func (d *Device) SumSquares(x device.Mem) float64 { return dot(x.Host, x.Host) }
-
-// AdamW is one step of https://arxiv.org/abs/1711.05101:
-//
-//	p ← p·(1 − lr·decay)    m ← β₁m + (1−β₁)g    v ← β₂v + (1−β₂)g²
-//	p ← p − lr·m̂/(√v̂ + ε)   with m̂ = m/(1−β₁ᵗ) and v̂ = v/(1−β₂ᵗ)
-func (d *Device) AdamW(p, g, m, v device.Mem, s device.AdamW) {
-	want("AdamW", "g", g.N, p.N)
-	want("AdamW", "m", m.N, p.N)
-	want("AdamW", "v", v.N, p.N)
-	b1, b2 := float64(s.Beta1), float64(s.Beta2)
-	c1 := 1 - math.Pow(b1, float64(s.Step))
-	c2 := 1 - math.Pow(b2, float64(s.Step))
-	for i := range p.Host {
-		grad := float64(g.Host[i]) * float64(s.GradScale)
-		mean := b1*float64(m.Host[i]) + (1-b1)*grad
-		square := b2*float64(v.Host[i]) + (1-b2)*grad*grad
-		decayed := float64(p.Host[i]) * (1 - float64(s.LR)*float64(s.WeightDecay))
-		m.Host[i], v.Host[i] = float32(mean), float32(square)
-		p.Host[i] = float32(decayed - float64(s.LR)*(mean/c1)/(math.Sqrt(square/c2)+float64(s.Eps)))
-	}
-}
