@@ -33,6 +33,7 @@ type activations struct {
 	dx, dbranch device.Mem // [M,H]
 	dqkv        device.Mem // [M,(A+2G)·D]
 	do          device.Mem // [M,A·D]
+	base        device.Mem // [M,H] what the base model has in place of xn, with an anchor
 	du          device.Mem // [M,2F]
 	dz          device.Mem // [M,F]
 	dlow        device.Mem // [M,R]
@@ -164,6 +165,9 @@ func (m *Model) layout(train bool, recompute int, take func(width int) device.Me
 		a.du, a.dz = take(2*f), take(f)
 		if m.lora != nil {
 			a.dlow = take(m.lora.Rank)
+		}
+		if m.objective.Anchor > 0 {
+			a.base = take(h)
 		}
 	}
 	return a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -98,13 +99,15 @@ func (c Config) heads() device.Heads {
 // projection is the width of all query heads together.
 func (c Config) projection() int { return c.NumAttentionHeads * c.KVChannels }
 
+const configFile = "config.json"
+
 // maxConfig bounds config.json, a file of about a kilobyte.
 const maxConfig = 1 << 20
 
 // ReadConfig reads config.json in dir. Keys that are missing get the defaults
 // of the original configuration class, which differ from the 6B model's file.
 func ReadConfig(dir string) (Config, error) {
-	path := filepath.Join(dir, "config.json")
+	path := filepath.Join(dir, configFile)
 	f, err := os.Open(path)
 	if err != nil {
 		return Config{}, err
@@ -130,8 +133,8 @@ func ReadConfig(dir string) (Config, error) {
 }
 
 // write puts config.json into dir, with every field that other loaders of
-// ChatGLM3 look for.
-func (c Config) write(dir string) error {
+// ChatGLM3 look for, and further ones.
+func (c Config) write(dir string, further map[string]any) error {
 	file := map[string]any{
 		"model_type": "chatglm", "architectures": []string{"ChatGLMModel"},
 		"_name_or_path": "THUDM/chatglm3-6b", // by this name llama.cpp's converter chooses ChatGLM3's vocabulary
@@ -156,9 +159,10 @@ func (c Config) write(dir string) error {
 	if c.RopeRatio != 0 {
 		file["rope_ratio"] = c.RopeRatio
 	}
+	maps.Copy(file, further)
 	text, err := json.MarshalIndent(file, "", "  ")
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteBytes(filepath.Join(dir, "config.json"), append(text, '\n'))
+	return atomicfile.WriteBytes(filepath.Join(dir, configFile), append(text, '\n'))
 }

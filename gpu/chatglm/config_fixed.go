@@ -18,7 +18,6 @@ type fixed struct {
 	Rope          *bool    `json:"original_rope"`
 	AttentionDrop *float64 `json:"attention_dropout"`
 	HiddenDrop    *float64 `json:"hidden_dropout"`
-	Prefix        *int     `json:"pre_seq_len"`
 }
 
 // check reports every key with another value.
@@ -33,7 +32,6 @@ func (f fixed) check() error {
 		only("original_rope", f.Rope, true),
 		only("attention_dropout", f.AttentionDrop, 0),
 		only("hidden_dropout", f.HiddenDrop, 0),
-		only("pre_seq_len", f.Prefix, 0),
 	)
 }
 

@@ -17,6 +17,8 @@ type decoder struct {
 	score device.Mem     // [slots,V]
 	host  []float32      // score, on the host
 
+	encoded bool // the model's prefix is computed
+
 	// The tokens of a pass, and where they go.
 	ids, pos, to, past, starts []int32
 }
@@ -136,9 +138,10 @@ func (d *decoder) pass(turns []*turn, first int) (int, error) {
 	if err != nil {
 		return first, err
 	}
-	m.run(a, d.ids, pass{pos: d.pos, attend: func(layer int, la *layerActs) {
-		m.dev.AttentionCached(front(la.o, n*m.cfg.projection()), front(la.qkv, n*s.Width()), d.cache[layer], d.to, d.past, d.starts, s, nil)
+	m.run(a, d.ids, pass{pos: d.pos, encoded: d.encoded, attend: func(layer int, la *layerActs) {
+		m.dev.AttentionCached(front(la.o, n*m.cfg.projection()), front(la.qkv, n*s.Width()), d.cache[layer], d.to, d.past, d.starts, s, m.prefixAt(layer))
 	}})
+	d.encoded = true
 	for k := first; k < end; k++ {
 		t, last := turns[k], int(d.starts[k-first+1])
 		m.dev.Copy(d.last.Slice(k*h, (k+1)*h), a.xn.Slice((last-1)*h, last*h))

@@ -33,10 +33,10 @@ func lesson(n int) chatglm.Sequence {
 	return s
 }
 
-// saved are directories of a model and of an adapter for it.
-func saved(t *testing.T) (model, adapter string) {
+// saved are directories of a model and of two kinds of adapters for it.
+func saved(t *testing.T) (model, adapter, prefix string) {
 	t.Helper()
-	model, adapter = filepath.Join(t.TempDir(), "model"), filepath.Join(t.TempDir(), "adapter")
+	model, adapter, prefix = filepath.Join(t.TempDir(), "model"), filepath.Join(t.TempDir(), "adapter"), filepath.Join(t.TempDir(), "prefix")
 	m, err := chatglm.New(tinyConfig(), newRemote(t), 1)
 	if err != nil {
 		t.Fatal(err)
@@ -45,12 +45,19 @@ func saved(t *testing.T) (model, adapter string) {
 	if err := errors.Join(m.Save(model), m.AddLoRA(chatglm.LoRAConfig{Rank: 2}, 1), m.SaveAdapter(adapter, "base")); err != nil {
 		t.Fatal(err)
 	}
-	return model, adapter
+	m.RemoveAdapters()
+	if err := errors.Join(m.AddPrefix(chatglm.PrefixConfig{Tokens: 3, Projection: true}, 1), m.SaveAdapter(prefix, "base")); err != nil {
+		t.Fatal(err)
+	}
+	return model, adapter, prefix
 }
 
-// life is everything that a model goes through, from its files to a trained
-// adapter, and what it computes on the way.
-func life(ctx context.Context, dev device.Device, model, adapter, out string) (trace [][]float32, err error) {
+// lives are what models go through, see life.
+var lives = []string{"lora and full", "prefix and freeze"}
+
+// life is everything that a model goes through, from its files to trained
+// weights, and what it computes on the way.
+func life(ctx context.Context, dev device.Device, which, model, adapter, prefix, out string) (trace [][]float32, err error) {
 	m, err := chatglm.Open(model, dev)
 	if err != nil {
 		return nil, err
@@ -106,6 +113,9 @@ func life(ctx context.Context, dev device.Device, model, adapter, out string) (t
 	train := func(method string) func() error {
 		return func() error {
 			o := finetune.DefaultOptions()
+			if o.Prefix.Tokens = 3; method == finetune.PTuning {
+				o.Noise, o.LabelSmoothing, o.Anchor = 5, 0.1, 0.5
+			}
 			o.Method, o.LoRA.Rank, o.LearningRate, o.MaxSteps, o.EvalEvery = method, 2, 1e-2, 2, 1
 			var lessons []finetune.Example
 			for n := 4; n < 8; n++ {
@@ -118,13 +128,19 @@ func life(ctx context.Context, dev device.Device, model, adapter, out string) (t
 		}
 	}
 	freeze := func() error { m.Freeze(); return nil }
-	for _, step := range []func() error{
-		compute, answer,
-		train(finetune.LoRA), compute, m.Merge,
-		func() error { return m.LoadAdapter(adapter) }, compute, m.TrainAdapters, train(finetune.LoRA),
-		func() error { m.RemoveAdapters(); return m.TrainAll() }, train(finetune.Full), freeze, compute,
-		func() error { return m.Save(filepath.Join(out, "model")) },
-	} {
+	for _, step := range map[string][]func() error{
+		lives[0]: {
+			compute, answer,
+			train(finetune.LoRA), compute, m.Merge,
+			func() error { return m.LoadAdapter(adapter) }, compute, m.TrainAdapters, train(finetune.LoRA),
+			func() error { m.RemoveAdapters(); return m.TrainAll() }, train(finetune.Full), freeze, compute,
+			func() error { return m.Save(filepath.Join(out, "model")) },
+		},
+		lives[1]: {
+			func() error { return m.LoadAdapter(prefix) }, answer, train(finetune.PTuning), compute,
+			func() error { m.RemoveAdapters(); return nil }, train(finetune.Freeze),
+		},
+	}[which] {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -135,56 +151,60 @@ func life(ctx context.Context, dev device.Device, model, adapter, out string) (t
 // TestMemoryOfTheDeviceIsTheDevices: on a device whose memory the host cannot
 // touch, a model computes what it computes on the reference device.
 func TestMemoryOfTheDeviceIsTheDevices(t *testing.T) {
-	model, adapter := saved(t)
-	host, err := reference.Open(device.Options{Workers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := life(t.Context(), host, model, adapter, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	far := newRemote(t)
-	got, err := life(t.Context(), far, model, adapter, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("(-reference +remote):\n%s", d)
-	}
-	if n := len(far.blocks); n != 0 {
-		t.Errorf("%d blocks of device memory are left", n)
+	model, adapter, prefix := saved(t)
+	for _, which := range lives {
+		host, err := reference.Open(device.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := life(t.Context(), host, which, model, adapter, prefix, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		far := newRemote(t)
+		got, err := life(t.Context(), far, which, model, adapter, prefix, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-reference +remote):\n%s", which, d)
+		}
+		if n := len(far.blocks); n != 0 {
+			t.Errorf("%s: %d blocks of device memory are left", which, n)
+		}
 	}
 }
 
 // TestNothingIsLeftAfterAFault lets every single allocation fail, and the
 // device break at every Sync: the error comes out, and all memory comes back.
 func TestNothingIsLeftAfterAFault(t *testing.T) {
-	model, adapter := saved(t)
-	through := newRemote(t)
-	if _, err := life(t.Context(), through, model, adapter, t.TempDir()); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		what  string
-		times int
-		fail  func(*remote, int)
-		want  error
-	}{
-		{"alloc", through.allocs, func(r *remote, n int) { r.noAlloc = n }, errFull},
-		{"sync", through.syncs, func(r *remote, n int) { r.noSync = n }, errFault},
-	} {
-		if c.times < 50 {
-			t.Fatalf("%d times %s: is the life that short?", c.times, c.what)
+	model, adapter, prefix := saved(t)
+	for _, which := range lives {
+		through := newRemote(t)
+		if _, err := life(t.Context(), through, which, model, adapter, prefix, t.TempDir()); err != nil {
+			t.Fatal(err)
 		}
-		for n := 1; n <= c.times; n++ {
-			far := newRemote(t)
-			c.fail(far, n)
-			if _, err := life(t.Context(), far, model, adapter, t.TempDir()); !errors.Is(err, c.want) {
-				t.Errorf("%s %d of %d fails: error %v", c.what, n, c.times, err)
+		for _, c := range []struct {
+			what  string
+			times int
+			fail  func(*remote, int)
+			want  error
+		}{
+			{"alloc", through.allocs, func(r *remote, n int) { r.noAlloc = n }, errFull},
+			{"sync", through.syncs, func(r *remote, n int) { r.noSync = n }, errFault},
+		} {
+			if c.times < 50 {
+				t.Fatalf("%s: %d times %s: is the life that short?", which, c.times, c.what)
 			}
-			if left := len(far.blocks); left != 0 {
-				t.Errorf("%s %d of %d fails: %d blocks of device memory are left", c.what, n, c.times, left)
+			for n := 1; n <= c.times; n++ {
+				far := newRemote(t)
+				c.fail(far, n)
+				if _, err := life(t.Context(), far, which, model, adapter, prefix, t.TempDir()); !errors.Is(err, c.want) {
+					t.Errorf("%s: %s %d of %d fails: error %v", which, c.what, n, c.times, err)
+				}
+				if left := len(far.blocks); left != 0 {
+					t.Errorf("%s: %s %d of %d fails: %d blocks of device memory are left", which, c.what, n, c.times, left)
+				}
 			}
 		}
 	}
@@ -193,12 +213,15 @@ func TestNothingIsLeftAfterAFault(t *testing.T) {
 // TestAFailedStepLeavesTheModelUsable: what was there before still computes,
 // though memory for adapters, gradients or a larger batch could not be had.
 func TestAFailedStepLeavesTheModelUsable(t *testing.T) {
-	_, adapter := saved(t)
+	_, adapter, prefix := saved(t)
 	batch := chatglm.Pack([]chatglm.Sequence{lesson(5)})
 	for name, step := range map[string]func(*chatglm.Model) error{
 		"AddLoRA":     func(m *chatglm.Model) error { return m.AddLoRA(chatglm.LoRAConfig{Rank: 2}, 1) },
 		"LoadAdapter": func(m *chatglm.Model) error { return m.LoadAdapter(adapter) },
+		"AddPrefix":   func(m *chatglm.Model) error { return m.AddPrefix(chatglm.PrefixConfig{Tokens: 3, Projection: true}, 1) },
+		"LoadPrefix":  func(m *chatglm.Model) error { return m.LoadAdapter(prefix) },
 		"TrainAll":    (*chatglm.Model).TrainAll,
+		"TrainPart":   func(m *chatglm.Model) error { return m.TrainPart(chatglm.Part{Last: 1}) },
 		"Loss": func(m *chatglm.Model) error {
 			_, _, err := m.Loss(chatglm.Pack([]chatglm.Sequence{lesson(90)}))
 			return err
@@ -229,7 +252,8 @@ func TestAFailedStepLeavesTheModelUsable(t *testing.T) {
 				if err != nil || !slices.Equal(before, after) {
 					t.Fatalf("allocation %d fails: then the loss is %v (%v), before it was %v", n, after, err, before)
 				}
-				if _, ok := m.LoRA(); ok || len(m.Trainable()) != 0 {
+				_, lora := m.LoRA()
+				if _, prefix := m.Prefix(); lora || prefix || len(m.Trainable()) != 0 {
 					t.Fatalf("allocation %d fails: half of it stayed: %d trainable", n, len(m.Trainable()))
 				}
 				m.Close()
@@ -244,7 +268,7 @@ func TestAFailedStepLeavesTheModelUsable(t *testing.T) {
 // TestAnUnfitAdapterIsNoLoss: the adapters that a model has stay until others
 // are known to fit.
 func TestAnUnfitAdapterIsNoLoss(t *testing.T) {
-	_, adapter := saved(t)
+	_, adapter, _ := saved(t)
 	m, err := chatglm.New(tinyConfig(), newRemote(t), 1)
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,10 @@ import (
 // A pass is what one run through the network needs beside the activations.
 type pass struct {
 	pos     []int32 // of each token
-	dropout float32 // of the LoRA branches, 0 when not training
-	step    uint64  // counter that keeps dropout apart between batches
+	starts  []int32 // of the sequences of a batch
+	train   bool    // with dropout and noise
+	step    uint64  // counter that keeps those apart between batches
+	encoded bool    // the prefix's keys and values are computed already
 	attend  func(layer int, la *layerActs)
 }
 
@@ -23,6 +25,12 @@ func (m *Model) run(a *activations, ids []int32, p pass) {
 	xn, z := front(a.xn, n*h), front(a.z, n*c.FFNHiddenSize)
 	x := front(a.layers[0].x1, n*h)
 	dev.Embed(x, m.embedding.W, ids, h)
+	if p.train {
+		m.disturb(x, p)
+	}
+	if !p.encoded {
+		m.encodePrefix(p)
+	}
 	var add device.Mem // what the block before left to be added to the stream
 	for i := range m.layers {
 		l, la := &m.layers[i], &a.layers[i]
@@ -74,11 +82,14 @@ func (m *Model) linear(l *linear, layer, target int, la *layerActs, p pass) *dev
 	if l.bias != nil {
 		d.Bias = l.bias.W
 	}
-	if l.a != nil && !m.lora.off {
+	if l.a != nil && !m.adaptersOff {
 		r := m.lora.Rank
 		d.LoRA = &device.LoRA{
 			A: l.a.W, B: l.b.W, U: front(la.low[target], len(p.pos)*r), R: r, Scale: m.lora.scale(),
-			Dropout: p.dropout, Seed: stream(m.lora.seed, p.step, uint64(4*layer+target)),
+			Seed: stream(m.lora.seed, p.step, uint64(4*layer+target)),
+		}
+		if p.train {
+			d.LoRA.Dropout = m.lora.Dropout
 		}
 	}
 	return d
@@ -87,8 +98,8 @@ func (m *Model) linear(l *linear, layer, target int, la *layerActs, p pass) *dev
 // packed makes the pass of a batch: attention inside each sequence.
 func (m *Model) packed(b Batch) pass {
 	s, n := m.cfg.heads(), len(b.IDs)
-	return pass{pos: b.Positions, attend: func(_ int, la *layerActs) {
-		m.dev.Attention(front(la.o, n*m.cfg.projection()), front(la.lse, n*s.A), front(la.qkv, n*s.Width()), b.Starts, s, nil)
+	return pass{pos: b.Positions, starts: b.Starts, attend: func(layer int, la *layerActs) {
+		m.dev.Attention(front(la.o, n*m.cfg.projection()), front(la.lse, n*s.A), front(la.qkv, n*s.Width()), b.Starts, s, m.prefixAt(layer))
 	}}
 }
 

@@ -151,6 +151,7 @@ type toy struct {
 		HeadDim                                   int     `json:"head_dim"`
 		Eps                                       float64 `json:"eps"`
 		R                                         int     `json:"lora_r"`
+		Prefix                                    int     `json:"prefix_len"`
 		Alpha                                     float32 `json:"lora_alpha"`
 	}
 	IDs, Labels    [][]int32
@@ -161,16 +162,23 @@ type toy struct {
 }
 
 // TestGoldenGradients compares logits, loss and every gradient, of the base
-// weights and of the adapters. The padded rows of the data become packed ones.
+// weights and of the adapters, without and with a prefix. The padded rows of the
+// data become packed ones: real positions must agree, and there are no others.
 func TestGoldenGradients(t *testing.T) {
+	for _, name := range []string{"golden_tiny_lora.json", "golden_tiny_prefix.json"} {
+		t.Run(name, func(t *testing.T) { goldenGradients(t, name) })
+	}
+}
+
+func goldenGradients(t *testing.T, file string) {
 	var g toy
-	if err := json.Unmarshal(shared(t, "golden_tiny_lora.json"), &g); err != nil {
+	if err := json.Unmarshal(shared(t, file), &g); err != nil {
 		t.Fatal(err)
 	}
 	k := g.Config
 	c := Config{NumLayers: k.Layers, HiddenSize: k.Hidden, FFNHiddenSize: k.FFN, NumAttentionHeads: k.Heads, KVChannels: k.HeadDim,
 		MultiQueryAttention: true, MultiQueryGroupNum: k.Groups, PaddedVocabSize: k.Vocab, SeqLength: 64, LayerNormEpsilon: k.Eps, AddQKVBias: true}
-	names := map[string]string{embeddingName: "emb", finalNormName: "nf", outputName: "out"}
+	names := map[string]string{embeddingName: "emb", finalNormName: "nf", outputName: "out", tableName: "prefix"}
 	for i := range k.Layers {
 		for short, part := range map[string]string{
 			"n1": "input_layernorm.weight", "qkv": "self_attention.query_key_value.weight", "b": "self_attention.query_key_value.bias",
@@ -211,10 +219,18 @@ func TestGoldenGradients(t *testing.T) {
 		if err := m.AddLoRA(LoRAConfig{Rank: k.R, Alpha: k.Alpha}, 1); err != nil {
 			t.Fatal(err)
 		}
+		if k.Prefix > 0 {
+			if err := m.AddPrefix(PrefixConfig{Tokens: k.Prefix}, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := m.TrainAll(); err != nil {
 			t.Fatal(err)
 		}
 		if err := m.fill(m.params, func(p *Param, dst []float32) error {
+			if len(flat(t, g.Weights[names[p.Name]])) != len(dst) {
+				t.Errorf("%s has %d values, want %d", p.Name, len(flat(t, g.Weights[names[p.Name]])), len(dst))
+			}
 			for i, v := range flat(t, g.Weights[names[p.Name]]) {
 				dst[i] = float32(v)
 			}

@@ -15,7 +15,7 @@ func TestOtherNetworksAreRefused(t *testing.T) {
 	for key, value := range map[string]string{
 		"model_type": `"llama"`, "add_bias_linear": "true", "rmsnorm": "false", "post_layer_norm": "false",
 		"apply_residual_connection_post_layernorm": "true", "tie_word_embeddings": "true", "original_rope": "false",
-		"attention_dropout": "0.1", "hidden_dropout": "0.1", "pre_seq_len": "128", "num_layers": "16777216",
+		"attention_dropout": "0.1", "hidden_dropout": "0.1", "num_layers": "16777216",
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"`+key+`":`+value+`}`), 0o600); err != nil {

@@ -18,13 +18,13 @@ type LoRAConfig struct {
 	Alpha   float32  `json:"alpha" yaml:"alpha"`     // the branch is multiplied with Alpha/Rank; 0 means 32
 	Dropout float32  `json:"dropout" yaml:"dropout"` // of the branch's inputs in training; 0 means none
 	Targets []string `json:"targets" yaml:"targets"` // of query_key_value, dense, dense_h_to_4h, dense_4h_to_h; empty means query_key_value
+	RSLoRA  bool     `json:"rslora" yaml:"rslora"`   // multiply with Alpha/√Rank instead, for high ranks (Kalajdzievski 2023, https://arxiv.org/abs/2312.03732)
 }
 
 // lora is a model's adapters' configuration in use.
 type lora struct {
 	LoRAConfig
 	seed uint64
-	off  bool
 }
 
 func (l LoRAConfig) withDefaults() (LoRAConfig, error) {
@@ -55,7 +55,13 @@ func (l LoRAConfig) withDefaults() (LoRAConfig, error) {
 	return l, nil
 }
 
-func (l *lora) scale() float32 { return l.Alpha / float32(l.Rank) }
+// scale is what the branch is multiplied with.
+func (l LoRAConfig) scale() float32 {
+	if l.RSLoRA {
+		return l.Alpha / float32(math.Sqrt(float64(l.Rank)))
+	}
+	return l.Alpha / float32(l.Rank)
+}
 
 // A target is a linear layer that an adapter may stand beside.
 type target struct {
@@ -78,7 +84,7 @@ func targets() []target {
 // changes until it is trained. Where it fails the model has no adapters.
 func (m *Model) AddLoRA(c LoRAConfig, seed uint64) error {
 	if m.lora != nil {
-		return errors.New("the model has adapters already: merge or remove them first")
+		return errors.New("the model has LoRA adapters already: merge or remove them first")
 	}
 	c, err := c.withDefaults()
 	if err != nil {
@@ -88,7 +94,7 @@ func (m *Model) AddLoRA(c LoRAConfig, seed uint64) error {
 		return err
 	}
 	if err := m.TrainAdapters(); err != nil {
-		m.RemoveAdapters()
+		m.removeLoRA()
 		return err
 	}
 	return nil
@@ -103,26 +109,6 @@ func initialAdapter(p *Param, seed uint64, dst []float32) {
 			dst[i] = float32(bound * (2*r.Float64() - 1))
 		}
 	}
-}
-
-// TrainAdapters makes the adapters, and nothing else, trainable. If the memory
-// for the gradients cannot be had, nothing is.
-func (m *Model) TrainAdapters() error { return m.train((*Param).isAdapter) }
-
-// SetDropout changes the dropout of the adapters' inputs in training, and the
-// seed of its random numbers. Loaded adapters come with the dropout they were
-// trained with and the seed 0.
-func (m *Model) SetDropout(p float32, seed uint64) error {
-	if m.lora == nil {
-		return errors.New("the model has no adapters whose dropout could be set")
-	}
-	c := m.lora.LoRAConfig
-	c.Dropout = p
-	if _, err := c.withDefaults(); err != nil {
-		return err
-	}
-	m.lora.Dropout, m.lora.seed = p, seed
-	return nil
 }
 
 // A branch is where an adapter goes, and its two weights.
@@ -156,7 +142,7 @@ func (m *Model) attach(c LoRAConfig, seed uint64, values func(*Param, []float32)
 	m.lora = &lora{LoRAConfig: c, seed: seed}
 	defer func() {
 		if err != nil {
-			m.RemoveAdapters()
+			m.removeLoRA()
 		}
 	}()
 	for _, n := range m.branches(c) {
@@ -178,30 +164,12 @@ func (m *Model) LoRA() (LoRAConfig, bool) {
 	return m.lora.LoRAConfig, true
 }
 
-// UseAdapters switches the adapters off or on: off, the model computes as its
-// base does.
-func (m *Model) UseAdapters(on bool) {
-	if m.lora != nil {
-		m.lora.off = !on
-	}
-}
-
-// RemoveAdapters takes the adapters away, if there are any.
-func (m *Model) RemoveAdapters() {
+// removeLoRA takes the branches away, if there are any.
+func (m *Model) removeLoRA() {
 	if m.lora == nil {
 		return
 	}
-	m.dropActivations()
-	m.params = slices.DeleteFunc(m.params, func(p *Param) bool {
-		if !p.isAdapter() {
-			return false
-		}
-		m.dev.Free(p.W)
-		if p.Trainable() {
-			m.dev.Free(p.Grad)
-		}
-		return true
-	})
+	m.removeParams((*Param).isLoRA)
 	for i := range m.layers {
 		for _, t := range targets() {
 			l := t.of(&m.layers[i])
@@ -211,32 +179,24 @@ func (m *Model) RemoveAdapters() {
 	m.lora = nil
 }
 
-// SaveAdapter writes the adapters to dir in PEFT's layout: adapter_config.json
-// and adapter_model.safetensors. base names the base model for other loaders.
-func (m *Model) SaveAdapter(dir, base string) error {
-	if m.lora == nil {
-		return errors.New("save adapter: the model has none")
-	}
-	c := peft.NewConfig(base, m.lora.Rank, float64(m.lora.Alpha), float64(m.lora.Dropout), m.lora.Targets)
-	var out []safetensors.Output
-	for _, p := range m.params {
-		if p.isAdapter() {
-			out = append(out, m.output(p))
-		}
-	}
-	return peft.Save(dir, c, out)
+// saveLoRA writes PEFT's layout.
+func (m *Model) saveLoRA(dir, base string) error {
+	l := m.lora
+	c := peft.NewConfig(base, l.Rank, float64(l.Alpha), float64(l.Dropout), l.Targets)
+	c.RSLoRA = l.RSLoRA
+	return peft.Save(dir, c, m.outputs((*Param).isLoRA))
 }
 
-// LoadAdapter puts the adapters in dir, a PEFT directory, beside the weights.
-// They are not trainable until [Model.TrainAdapters]. Adapters that the model
-// has already are replaced once the new ones are known to fit.
-func (m *Model) LoadAdapter(dir string) error {
+// loadLoRA reads PEFT's layout.
+func (m *Model) loadLoRA(dir string) error {
 	saved, file, err := peft.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	c, err := LoRAConfig{Rank: saved.R, Alpha: float32(saved.LoraAlpha), Dropout: float32(saved.LoraDropout), Targets: saved.TargetModules}.withDefaults()
+	c, err := LoRAConfig{
+		Rank: saved.R, Alpha: float32(saved.LoraAlpha), Dropout: float32(saved.LoraDropout), Targets: saved.TargetModules, RSLoRA: saved.RSLoRA,
+	}.withDefaults()
 	if err != nil {
 		return fmt.Errorf("adapter %s: %w", dir, err)
 	}
@@ -260,9 +220,13 @@ func (m *Model) LoadAdapter(dir string) error {
 	return nil
 }
 
-// Merge adds the adapters into the weights, W += s·B·A in float32, and removes
-// them. A fault of the device half-way leaves some merged: open the model anew.
+// Merge adds the LoRA adapters into the weights, W += s·B·A in float32, and
+// removes them. A fault of the device half-way leaves some merged: open the
+// model anew. A prefix cannot be merged: no weight does what it does.
 func (m *Model) Merge() error {
+	if m.prefix != nil {
+		return errors.New("merge: a prefix cannot become part of the weights: keep it as a directory beside the model")
+	}
 	if m.lora == nil {
 		return nil
 	}
@@ -296,6 +260,6 @@ func (m *Model) Merge() error {
 			}
 		}
 	}
-	m.RemoveAdapters()
+	m.removeLoRA()
 	return nil
 }

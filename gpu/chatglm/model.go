@@ -15,7 +15,10 @@ type Model struct {
 
 	embedding, finalNorm, out *Param
 	layers                    []layer
-	lora                      *lora // nil without adapters
+	lora                      *lora   // nil without
+	prefix                    *prefix // nil without
+	adaptersOff               bool
+	objective                 Objective
 
 	acts      *activations // of the largest batch so far, nil before the first
 	recompute int          // see Recompute
@@ -41,6 +44,9 @@ func (l *linear) out() int { return l.w.Shape[0] }
 func (l *linear) trainable() bool {
 	return l.w.Trainable() || l.a != nil && l.a.Trainable()
 }
+
+// learns reports whether any gradient is wanted.
+func (l *linear) learns() bool { return l.trainable() || l.bias != nil && l.bias.Trainable() }
 
 // allocate makes a model of zeros.
 func allocate(c Config, dev device.Device) (*Model, error) {
@@ -89,7 +95,11 @@ func (m *Model) Close() {
 	for _, p := range m.params {
 		m.dev.Free(p.W)
 	}
-	m.params, m.layers, m.lora = nil, nil, nil
+	if m.prefix != nil {
+		m.dev.Free(m.prefix.kv)
+		m.dev.Free(m.prefix.middle)
+	}
+	m.params, m.layers, m.lora, m.prefix = nil, nil, nil, nil
 }
 
 // Config is the model's shape.
@@ -132,6 +142,13 @@ func (m *Model) train(wanted func(*Param) bool) error {
 		}
 		p.Grad = g
 	}
+	if x := m.prefix; x.trainable() {
+		var err error
+		if x.dkv, x.dmiddle, err = m.prefixBuffers(); err != nil {
+			m.Freeze()
+			return err
+		}
+	}
 	return nil
 }
 
@@ -143,6 +160,7 @@ func (m *Model) Freeze() {
 			p.Grad = device.Mem{}
 		}
 	}
+	m.forgetPrefixGradient()
 	if m.acts != nil && m.acts.train {
 		m.dropActivations()
 	}
@@ -151,10 +169,14 @@ func (m *Model) Freeze() {
 // Trainable reports whether the weight gets a gradient.
 func (p *Param) Trainable() bool { return !p.Grad.Empty() }
 
-func (p *Param) isAdapter() bool { return strings.Contains(p.Name, ".lora_") }
+func (p *Param) isAdapter() bool { return p.isLoRA() || p.isPrefix() }
+func (p *Param) isLoRA() bool    { return strings.Contains(p.Name, ".lora_") }
 
 // IsBias reports whether the weight is added and not multiplied.
 func (p *Param) IsBias() bool { return strings.HasSuffix(p.Name, ".bias") }
+
+// IsLoRAB reports whether the weight is the second matrix of a LoRA branch.
+func (p *Param) IsLoRAB() bool { return strings.HasSuffix(p.Name, ".lora_B.weight") }
 
 // IsEmbedding reports whether the weight holds the words' embeddings.
 func (p *Param) IsEmbedding() bool { return p.Name == embeddingName }

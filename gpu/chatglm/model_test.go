@@ -166,7 +166,7 @@ func TestSaveAndOpen(t *testing.T) {
 	}
 	c := m.Config()
 	c.HiddenSize *= 2
-	if err := c.write(dir); err != nil {
+	if err := c.write(dir, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(dir, dev); err == nil {

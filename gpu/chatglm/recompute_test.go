@@ -45,6 +45,13 @@ func TestRecomputingChangesNothing(t *testing.T) {
 			"lora": func(m *chatglm.Model) error {
 				return m.AddLoRA(chatglm.LoRAConfig{Rank: 2, Dropout: 0.3, Targets: []string{"query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"}}, 1)
 			},
+			"prefix": func(m *chatglm.Model) error {
+				return m.AddPrefix(chatglm.PrefixConfig{Tokens: 3, Projection: true, Dropout: 0.3}, 1)
+			},
+			"anchored": func(m *chatglm.Model) error {
+				return errors.Join(m.AddLoRA(chatglm.LoRAConfig{Rank: 2}, 1), m.SetObjective(chatglm.Objective{Anchor: 1, Noise: 5}))
+			},
+			"last layers": func(m *chatglm.Model) error { return m.TrainPart(chatglm.Part{Last: 3}) },
 		} {
 			for _, precision := range []string{"fp32", "bf16"} {
 				t.Run(fmt.Sprint(name, " ", method, " ", precision), func(t *testing.T) {

@@ -51,7 +51,7 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o GenerateOption
 }
 
 // Reset forgets what was computed.
-func (s *Session) Reset() { s.ids = nil }
+func (s *Session) Reset() { s.ids, s.d.encoded = nil, false }
 
 // Close gives the memory back.
 func (s *Session) Close() { s.d.close() }

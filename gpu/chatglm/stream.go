@@ -14,3 +14,9 @@ func stream(seed uint64, counters ...uint64) uint64 {
 	}
 	return z
 }
+
+// Streams beside those of the layers' LoRA branches, which are numbered from 0.
+const (
+	prefixNoise    = 1 << 32 // of the prefix's dropout
+	embeddingNoise = 2 << 32 // of NEFTune, of the first sequence
+)

@@ -19,7 +19,7 @@ func TestDropoutStreamsAreIndependent(t *testing.T) {
 	}
 	const elements, furthest = 4000, 32
 	kept := func(step uint64) []bool {
-		l := m.linear(&m.layers[0].qkv, 0, 0, &a.layers[0], pass{pos: []int32{0}, dropout: 0.5, step: step})
+		l := m.linear(&m.layers[0].qkv, 0, 0, &a.layers[0], pass{pos: []int32{0}, train: true, step: step})
 		mask := make([]bool, elements)
 		for i := range mask {
 			mask[i] = device.Uniform(l.LoRA.Seed, uint64(i)) >= l.LoRA.Dropout

@@ -1,12 +1,14 @@
 package chatglm
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 	"github.com/glmflow/glmflow/gpu/device"
@@ -69,9 +71,14 @@ func (s spec) len() int {
 // Open reads the model in dir, a Hugging Face directory with config.json and
 // safetensors in one file or in shards, onto dev. What the files say is checked
 // before anything is allocated: they have the tensors that config.json asks for
-// and no others.
+// and no others. Where it says pre_seq_len, as the original trainer writes it,
+// the prefix is among them.
 func Open(dir string, dev device.Device) (*Model, error) {
 	c, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	before, hasPrefix, err := ReadPrefixConfig(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -80,22 +87,35 @@ func Open(dir string, dev device.Device) (*Model, error) {
 		return nil, err
 	}
 	defer files.Close()
-	if err := c.matches(files); err != nil {
+	if err := c.matches(files, hasPrefix); err != nil {
 		return nil, fmt.Errorf("open model %s: %w", dir, err)
+	}
+	if hasPrefix {
+		if err := before.fits(c, files); err != nil {
+			return nil, fmt.Errorf("open model %s: %w", dir, err)
+		}
 	}
 	m, err := allocate(c, dev)
 	if err != nil {
 		return nil, fmt.Errorf("open model %s: %w", dir, err)
 	}
-	if err := m.fill(m.params, func(p *Param, dst []float32) error { return files.Read(p.Name, dst) }); err != nil {
+	values := func(p *Param, dst []float32) error { return files.Read(p.Name, dst) }
+	if err = m.fill(m.params, values); err == nil && hasPrefix {
+		err = m.attachPrefix(before, 0, values)
+	}
+	if err != nil {
 		m.Close()
 		return nil, fmt.Errorf("open model %s: %w", dir, err)
 	}
 	return m, nil
 }
 
-// matches compares the tensors in files with those of the configuration.
-func (c Config) matches(files *safetensors.Dir) error {
+// matches compares the tensors in files with those of the configuration. A
+// prefix's are looked at elsewhere.
+func (c Config) matches(files *safetensors.Dir, hasPrefix bool) error {
+	if hasPrefix && !slices.Contains(files.Names(), embeddingName) {
+		return errors.New("it holds a prefix and no model: name the model that the prefix was trained on, and this directory as its adapter")
+	}
 	known := map[string]bool{inverseName: true}
 	for _, s := range c.specs() {
 		known[s.name] = true
@@ -108,7 +128,7 @@ func (c Config) matches(files *safetensors.Dir) error {
 		}
 	}
 	for _, name := range files.Names() {
-		if !known[name] {
+		if !known[name] && !(hasPrefix && strings.HasPrefix(name, prefixPart)) {
 			return fmt.Errorf("tensor %q is not part of the network that config.json describes", name)
 		}
 	}
@@ -203,7 +223,7 @@ func (m *Model) Save(dir string) error {
 	if err := safetensors.CreateDir(dir, out); err != nil {
 		return err
 	}
-	return m.cfg.write(dir)
+	return m.cfg.write(dir, nil)
 }
 
 // output lets p be written when its turn comes.

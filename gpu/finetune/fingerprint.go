@@ -17,6 +17,7 @@ func (r *run) fingerprint(held []Example) (string, error) {
 	o := r.options
 	o.SaveEvery = 0
 	o.LoRA, _ = r.model.LoRA() // which are not the options' where the model had adapters
+	o.Prefix, _ = r.model.Prefix()
 	head, err := json.Marshal(struct {
 		Options Options
 		Device  string

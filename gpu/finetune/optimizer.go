@@ -43,6 +43,9 @@ func (o Options) params(model *chatglm.Model) []optim.Param {
 	var all []optim.Param
 	for _, p := range model.Trainable() {
 		of := optim.Param{Param: p, Rate: 1}
+		if p.IsLoRAB() {
+			of.Rate = float32(o.LoRAPlus)
+		}
 		if !slices.Contains(o.NoDecay, kind(p)) {
 			of.Decay = float32(o.WeightDecay)
 		}

@@ -8,12 +8,6 @@ import (
 	"github.com/glmflow/glmflow/gpu/chatglm"
 )
 
-// Methods of fine-tuning.
-const (
-	LoRA = "lora" // low-rank adapters beside frozen weights
-	Full = "full" // every weight
-)
-
 // Ways in which the learning rate falls after warm-up.
 const (
 	Constant = "constant"
@@ -24,8 +18,15 @@ const (
 // Options say how to train. Start from [DefaultOptions]: except where a field
 // says what 0 means, 0 is taken as it stands.
 type Options struct {
-	Method string             `json:"method" yaml:"method"` // "lora" or "full". Default "lora".
-	LoRA   chatglm.LoRAConfig `json:"lora" yaml:"lora"`     // with method lora. Default rank 8, alpha 32, dropout 0.1 on query_key_value.
+	Method   string               `json:"method" yaml:"method"`       // "lora", "ptuning", "freeze" or "full". Default "lora".
+	LoRA     chatglm.LoRAConfig   `json:"lora" yaml:"lora"`           // with method lora. Default rank 8, alpha 32, dropout 0.1 on query_key_value.
+	LoRAPlus float64              `json:"lora_plus" yaml:"lora_plus"` // with method lora: B's learning rate is so many times A's (LoRA+, Hayou et al. 2024, https://arxiv.org/abs/2402.12354). Default 1.
+	Prefix   chatglm.PrefixConfig `json:"prefix" yaml:"prefix"`       // with method ptuning. Default 128 tokens, no projection, dropout 0.1.
+	Part     chatglm.Part         `json:"freeze" yaml:"freeze"`       // with method freeze: what is trained. Default, where it chooses nothing: the last 2 layers.
+
+	LabelSmoothing float64 `json:"label_smoothing" yaml:"label_smoothing"` // share of a target's probability that is wanted evenly on the whole vocabulary. Default 0.
+	Anchor         float64 `json:"anchor" yaml:"anchor"`                   // λ of λ·KL(base‖tuned) at every target, against forgetting; with methods lora and ptuning. Default 0.
+	Noise          float64 `json:"noise" yaml:"noise"`                     // α of NEFTune: noise in ±α/√(tokens·width) on the embeddings of a conversation; 5 is usual. Default 0.
 
 	LearningRate  float64  `json:"learning_rate" yaml:"learning_rate"`   // peak, after warm-up. Default 5e-5.
 	Optimizer     string   `json:"optimizer" yaml:"optimizer"`           // "adamw", "sgd" or "lion". Default "adamw".
@@ -46,7 +47,7 @@ type Options struct {
 	BatchTokens int    `json:"batch_tokens" yaml:"batch_tokens"` // tokens packed into a micro-batch; a longer conversation gets one to itself. Default 2048.
 	Accumulate  int    `json:"accumulate" yaml:"accumulate"`     // micro-batches a step. Default 1.
 	MaxLength   int    `json:"max_length" yaml:"max_length"`     // tokens of a conversation that are used, from its start; 0 uses all. Default 0.
-	Seed        uint64 `json:"seed" yaml:"seed"`                 // of order, dropout and new adapters. Default 42.
+	Seed        uint64 `json:"seed" yaml:"seed"`                 // of order, dropout, noise and new adapters. Default 42.
 	Shuffle     bool   `json:"shuffle" yaml:"shuffle"`           // another order in each epoch; false keeps the given one. Default true.
 
 	EvalEvery int `json:"eval_every" yaml:"eval_every"` // steps between validations; 0 validates at the start and the end only. Default 50.
@@ -61,6 +62,8 @@ func DefaultOptions() Options {
 	return Options{
 		Method:        LoRA,
 		LoRA:          chatglm.LoRAConfig{Rank: 8, Alpha: 32, Dropout: 0.1},
+		LoRAPlus:      1,
+		Prefix:        chatglm.PrefixConfig{Tokens: 128, Dropout: 0.1},
 		LearningRate:  5e-5,
 		Optimizer:     AdamW,
 		OptimizerBits: 32,
@@ -89,12 +92,7 @@ func (o Options) Validate() error {
 			errs = append(errs, fmt.Errorf("%s is %v: want %s", field, value, want))
 		}
 	}
-	check(o.Method == LoRA || o.Method == Full, "method", o.Method, `"lora" or "full"`)
-	if o.Method == LoRA {
-		check(o.LoRA.Rank > 0, "lora rank", o.LoRA.Rank, "1 or more")
-		check(o.LoRA.Alpha > 0 && o.LoRA.Alpha <= math.MaxFloat32, "lora alpha", o.LoRA.Alpha, "more than 0")
-		check(o.LoRA.Dropout >= 0 && o.LoRA.Dropout < 1, "lora dropout", o.LoRA.Dropout, "0 or more and less than 1")
-	}
+	o.checkMethod(check)
 	check(o.LearningRate > 0 && o.LearningRate <= 1, "learning_rate", o.LearningRate, "more than 0 and at most 1")
 	check(o.Optimizer == AdamW || o.Optimizer == SGD || o.Optimizer == Lion, "optimizer", o.Optimizer, `"adamw", "sgd" or "lion"`)
 	check(o.OptimizerBits == 32 || o.OptimizerBits == 8, "optimizer_bits", o.OptimizerBits, "32 or 8")

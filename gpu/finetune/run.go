@@ -49,8 +49,8 @@ func (h Hooks) complete() Hooks {
 
 // Run trains model on train and leaves it with the weights that were best on
 // val, or with the last ones when val is empty. If nothing of the model is
-// trainable yet it first makes trainable what the method says: everything, or
-// the LoRA adapters that the model has, or new ones.
+// trainable yet it first makes trainable what the method says: everything, a
+// part, the adapters that the model has, or new ones.
 //
 // With [Hooks.State] it goes on from the checkpoint found there if that belongs
 // to the same run: the same options, examples, base and starting weights on the
@@ -124,6 +124,9 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 			return nil, err
 		}
 	}
+	if err := model.SetObjective(o.objective()); err != nil {
+		return nil, err
+	}
 	r.params = o.params(model)
 	for _, p := range r.params {
 		r.trainable += int64(p.W.Len())
@@ -141,21 +144,6 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 	}
 	r.optimizer, err = optim.New(r.dev, r.params, o.rule(), o.OptimizerBits)
 	return r, err
-}
-
-// prepare makes trainable what the method trains: everything, the adapters that
-// the model has, or new ones.
-func prepare(model *chatglm.Model, o Options) error {
-	if o.Method == Full {
-		return model.TrainAll()
-	}
-	if _, ok := model.LoRA(); ok {
-		if err := model.SetDropout(o.LoRA.Dropout, o.Seed); err != nil {
-			return err
-		}
-		return model.TrainAdapters()
-	}
-	return model.AddLoRA(o.LoRA, o.Seed)
 }
 
 func (r *run) close() { r.optimizer.Close() }

@@ -22,7 +22,8 @@ const (
 const maxConfig = 1 << 20
 
 // A Config is adapter_config.json, with the fields that PEFT 0.6 and later
-// understand, in their order. Unknown fields would break older readers.
+// understand, in their order. Unknown fields would break older readers, so a
+// newer one is only written where it matters.
 type Config struct {
 	AlphaPattern      map[string]any `json:"alpha_pattern"`
 	AutoMapping       any            `json:"auto_mapping"`
@@ -45,6 +46,7 @@ type Config struct {
 	Revision          any            `json:"revision"`
 	TargetModules     []string       `json:"target_modules"`
 	TaskType          string         `json:"task_type"`
+	RSLoRA            bool           `json:"use_rslora,omitempty"` // the scale is alpha/√r; PEFT 0.7 and later
 }
 
 // NewConfig fills in what PEFT writes for a plain LoRA of a causal model.
@@ -114,16 +116,14 @@ func ReadConfig(dir string) (Config, error) {
 	defer f.Close()
 	var file struct {
 		Config
-		// Newer keys that change what the matrices mean. They are read and
-		// never written: older readers stumble over them.
-		RSLoRA bool `json:"use_rslora"`
-		DoRA   bool `json:"use_dora"`
+		// A newer key that changes what the matrices mean.
+		DoRA bool `json:"use_dora"`
 	}
 	if err := json.NewDecoder(io.LimitReader(f, maxConfig)).Decode(&file); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	if file.RSLoRA || file.DoRA {
-		return Config{}, fmt.Errorf("%s: use_rslora and use_dora are not supported: only plain LoRA is", f.Name())
+	if file.DoRA {
+		return Config{}, fmt.Errorf("%s: use_dora is not supported: only plain LoRA is", f.Name())
 	}
 	if err := file.Config.supported(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", f.Name(), err)

@@ -86,7 +86,6 @@ func TestUnsupportedAdapters(t *testing.T) {
 		`"modules_to_save":["x"]`:     "modules_to_save",
 		`"fan_in_fan_out":true`:       "fan_in_fan_out",
 		`"layers_to_transform":[0]`:   "layers_to_transform",
-		`"use_rslora":true`:           "use_rslora",
 		`"use_dora":true`:             "use_dora",
 		`"target_modules":[]`:         "target_modules",
 		`"lora_alpha":0`:              "lora_alpha",
