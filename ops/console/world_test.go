@@ -126,6 +126,8 @@ func full() *world {
 		},
 		{ID: "01KRRUNNING", Kind: schemas.IngestRequest, State: ledger.Running, Actor: "li", Started: noon().Add(-90 * time.Second), Waiting: 3, Stages: []ledger.StageState{{Name: "ingest", Waiting: 3}}},
 		{ID: "01KRFINISHED", Kind: schemas.EvalRequest, State: ledger.Finished, Actor: "li", Reason: "a look", Started: start.Add(-time.Hour), Finished: start},
+		{ID: "01KRQUIET", Kind: schemas.TrainRequest, State: ledger.Finished, Actor: "schedule:nightly", Reason: "schedule:nightly", Started: start.Add(-time.Hour), Finished: start.Add(-time.Hour),
+			Notes: []ledger.Note{{Stage: "window", Text: "no retraining of assistant: 3 conversations are new, 10 needed"}}},
 		{ID: "01KRCANCELLED", Kind: schemas.TrainRequest, State: ledger.Cancelled, Actor: "wang", Reason: "mistake", Started: start.Add(-2 * time.Hour), Finished: start.Add(-time.Hour)},
 	}
 	for i := range 120 {

@@ -19,7 +19,7 @@ func Chinese() map[string]string {
 		"There is no such run.":                        "没有这次运行。",
 		"There is no such model.":                      "没有这个模型。",
 		"This page cannot be shown.":                   "无法显示此页面。",
-		"state":                                        "状态", "started": "开始", "took": "用时", "why": "原因", "who": "发起人",
+		"result":                                       "结果", "state": "状态", "started": "开始", "took": "用时", "why": "原因", "who": "发起人",
 		"running": "进行中", "finished": "已完成", "parked": "搁置", "cancelled": "已取消",
 		"Stages": "阶段", "stage": "阶段", "waiting": "等待", "done": "完成",
 		"rows in": "输入行", "rows out": "输出行", "rejected": "拒收行",
