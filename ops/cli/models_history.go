@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,11 +31,19 @@ func newModelsHistoryCommand(env Env) *cobra.Command {
 					return writeJSON(c.OutOrStdout(), orEmpty(m.History))
 				}
 				s := term.NewScreen(c.OutOrStdout())
-				table := [][]string{{"when", "what", "aliases", "who", "why"}}
+				table := [][]string{{"when", "what", "who", "aliases"}}
+				reasons := []string{""}
 				for _, e := range slices.Backward(m.History) {
-					table = append(table, []string{day(e.Time, env.Now()), fmt.Sprintf("%s %d", e.Action, e.Version), moves(e.Aliases), e.Actor, e.Reason})
+					table = append(table, []string{day(e.Time, env.Now()), fmt.Sprintf("%s %d", e.Action, e.Version), e.Actor, moves(e.Aliases)})
+					reasons = append(reasons, e.Reason)
 				}
-				fmt.Fprint(s.W, s.Table(table))
+				// Reasons are sentences of people: whole, below their rows.
+				for i, row := range strings.Split(strings.TrimSuffix(s.Table(table), "\n"), "\n") {
+					say(s.W, "%s", row)
+					if reasons[i] != "" {
+						say(s.W, "%s", term.Wrap(reasons[i], s.Width, "    "))
+					}
+				}
 				return nil
 			})
 		},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -115,10 +116,11 @@ func writeLineage(s *term.Screen, st lineage.Statement, signer string) {
 	if p.Evaluation.Passed {
 		verdict = "passed"
 	}
+	// A digest has 71 columns, and is to be copied.
 	for _, line := range [][2]string{
-		{"signed by", signer},
+		{"signer", signer},
 		{"base", p.Base},
-		{"continues", parent},
+		{"parent", parent},
 		{"adapter", p.Adapter},
 		{"window", p.Window},
 		{"rows", splits},
@@ -126,9 +128,9 @@ func writeLineage(s *term.Screen, st lineage.Statement, signer string) {
 		{"score", p.Evaluation.Score},
 		{"gate", verdict},
 	} {
-		say(s.W, "%-10s %s", line[0], line[1])
+		say(s.W, "%-8s %s", line[0], line[1])
 	}
 	for _, r := range p.Evaluation.Rules {
-		say(s.W, "%-10s %s", "", r.Rule+": "+r.Detail)
+		say(s.W, "%s", term.Wrap(r.Rule+": "+r.Detail, s.Width, strings.Repeat(" ", len("training "))))
 	}
 }

@@ -84,8 +84,10 @@ func result(r ledger.Run) string {
 		return count(int(r.Stages[len(r.Stages)-1].RowsOut), "row")
 	case has(r, schemas.Score):
 		return "scored"
-	case r.Settled() && len(r.Windows) == 0 && what(r.Kind) == "train":
+	case r.Settled() && len(r.Windows) == 0 && r.Kind == schemas.TrainRequest:
 		return "too little is new"
+	case r.Settled() && r.Kind == schemas.EvalRequest:
+		return "no score"
 	}
 	return ""
 }
