@@ -30,12 +30,19 @@ func newModelsShowCommand(env Env) *cobra.Command {
 					return writeJSON(c.OutOrStdout(), m)
 				}
 				s := term.NewScreen(c.OutOrStdout())
-				table := [][]string{{"version", "aliases", "gate", "window", "files"}}
+				headings := []string{"version", "aliases", "gate", "window", "files"}
+				columns := len(headings)
+				if s.Width < wide {
+					columns-- // digests are in --json too, and aliases are to be read
+				}
+				table := [][]string{headings[:columns]}
 				for _, v := range slices.Backward(m.Versions) {
-					table = append(table, []string{fmt.Sprintf("%s:%d", m.Name, v.Version), aliasesOf(m, v.Version), gate(v), shortDigest(v.Window), shortDigest(v.Files)})
+					row := []string{fmt.Sprintf("%s:%d", m.Name, v.Version), aliasesOf(m, v.Version), gate(v), shortDigest(v.Window), shortDigest(v.Files)}
+					table = append(table, row[:columns])
 				}
 				fmt.Fprint(s.W, s.Table(table))
-				say(s.W, "\nglmflow models history %s says who changed what, glmflow models verify %s:%d where it came from", m.Name, m.Name, m.Next()-1)
+				say(s.W, "\nwho changed what:        glmflow models history %s", m.Name)
+				say(s.W, "where a version is from: glmflow models verify %s:%d", m.Name, m.Next()-1)
 				return nil
 			})
 		},

@@ -56,6 +56,9 @@ func (v *view) fresh(model string, runs []string) cutter.Fresh {
 		if v.lives(model, w) {
 			in = held
 			f.Windows = append(f.Windows, w.digest)
+			if r := v.runs[w.run]; r != nil && !r.Settled() {
+				f.Busy = append(f.Busy, w.run)
+			}
 		}
 		for _, id := range w.datasets {
 			in[id] = true

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -209,6 +210,9 @@ func TestFreshFollowsWindows(t *testing.T) {
 	s.event(schemas.TrainDue, "r2", "due-r2", schemas.TrainJob{Model: "assistant", Window: "w2", Datasets: []string{"t2"}})
 	s.done("window", "r2", "order-r2", broker.Output{ID: "due-r2", Kind: schemas.TrainDue})
 	expect("while training", " | w1 w2")
+	if f := v.fresh("assistant", nil); !slices.Equal(f.Busy, []string{"r2"}) {
+		t.Errorf("while training, busy are %v", f.Busy)
+	}
 	s.dead("train", "r2", "due-r2", schemas.TrainDue)
 	expect("after the training was parked", "t2* | w1")
 	s.event(schemas.Tokens, "in3", "t3", 4)
@@ -219,8 +223,8 @@ func TestFreshFollowsWindows(t *testing.T) {
 	if got := v.fresh("another", nil); len(got.Sources) != 3 || len(got.Windows) != 0 {
 		t.Errorf("another model finds %+v, want all three datasets", got)
 	}
-	if f := v.fresh("assistant", nil); f.Last != v.lastDue || f.Last == 0 {
-		t.Errorf("last train.due is %d", f.Last)
+	if f := v.fresh("assistant", nil); f.Last != v.lastDue || f.Last == 0 || len(f.Busy) > 0 {
+		t.Errorf("last train.due is %d, busy are %v", f.Last, f.Busy)
 	}
 }
 

@@ -35,6 +35,7 @@ type Catalog interface {
 type Fresh struct {
 	Sources []Source // in the order of their arrival
 	Windows []string // digests of the model's living windows, oldest first
+	Busy    []string // runs of those among them that have no verdict yet
 	Last    uint64   // last sequence of the train.due subject: who cuts after reading this loses the race for it
 }
 
@@ -129,6 +130,9 @@ func (c *Cutter) Run(ctx context.Context, job *pipeline.Job) error {
 	if news < c.config.MinRows {
 		note := fmt.Sprintf("no retraining of %s: %s new, %d needed (window.min_rows)", model, conversations(news), c.config.MinRows)
 		note += fmt.Sprintf("; read %d, dropped %d%s", read, len(dropped), inBrackets(dropped))
+		if len(fresh.Busy) > 0 {
+			note += "; what came before is being learned by run " + strings.Join(fresh.Busy, ", ")
+		}
 		job.Note(note)
 		job.Log().Info("no window", "reason", note)
 		return nil

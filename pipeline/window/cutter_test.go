@@ -318,6 +318,15 @@ func TestCutterNeedsEnough(t *testing.T) {
 	}
 }
 
+// TestCutterNamesWhoIsBusy: an order that finds nothing, because another has just
+// taken it, says so.
+func TestCutterNamesWhoIsBusy(t *testing.T) {
+	due, _, h := cut(t, pipelinetest.Store(t), DefaultConfig(), Fresh{Busy: []string{"train-1"}})
+	if due != nil || !strings.HasSuffix(h.Done.Note, "what came before is being learned by run train-1") {
+		t.Errorf("window %v, note %q", due, h.Done.Note)
+	}
+}
+
 // TestSplitStays checks that a row's split does not depend on its window, as
 // long as chance gives each split enough rows.
 func TestSplitStays(t *testing.T) {
