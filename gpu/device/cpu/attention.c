@@ -13,6 +13,10 @@
 #include <math.h>
 #include <string.h>
 
+// What a worker has of its own: scores, their gradients or sums and tops of their
+// rows, then room for packing.
+enum { LOCAL = 2 * BLOCK * BLOCK + 2 * BLOCK };
+
 struct attention {
 	cpu *d;
 	heads s;
@@ -30,6 +34,11 @@ struct attention {
 	long local_floats;
 	float root;          // 1/√D
 };
+
+// multiplied is a product of blocks; local is the worker's memory.
+static void multiplied(const struct attention *a, float *local, float *c, long ldc, const float *x, long x_row, long x_col, const float *y, long ldy, long m, long n, long k, int add) {
+	piece(a->d, (uint32_t *)(void *)(local + LOCAL), c, ldc, x, x_row, x_col, y, ldy, m, n, k, add);
+}
 
 // A lines is rows of floats that are `next` apart.
 typedef struct lines { const float *first; long next; } lines;
@@ -73,12 +82,12 @@ static void forward_task(const struct attention *a, long i, int worker) {
 	for (long i = 0; i < a->fixed + qb - first + 1; i++) {
 		long kb = i < a->fixed ? a->count + i : first + i - a->fixed, rows = a->blocks[kb].rows;
 		lines values = values_of(a, kb, g);
-		k->block(scores, BLOCK, query, width(s), 1, a->keys + (kb * s.g + g) * s.d * BLOCK, BLOCK, q.rows, BLOCK, s.d, 0);
+		multiplied(a, scores, scores, BLOCK, query, width(s), 1, a->keys + (kb * s.g + g) * s.d * BLOCK, BLOCK, q.rows, BLOCK, s.d, 0);
 		for (long r = 0; r < q.rows; r++) {
 			float keep = k->softmax_step(scores + r * BLOCK, kb == qb ? r + 1 : rows, a->root, top + r, sum + r);
 			if (i > 0 && keep != 1) k->scale(o + r * s.a * s.d, keep, s.d);
 		}
-		k->block(o, s.a * s.d, scores, BLOCK, 1, values.first, values.next, q.rows, s.d, rows, i > 0);
+		multiplied(a, scores, o, s.a * s.d, scores, BLOCK, 1, values.first, values.next, q.rows, s.d, rows, i > 0);
 	}
 	for (long r = 0; r < q.rows; r++) {
 		k->scale(o + r * s.a * s.d, 1 / sum[r], s.d);
@@ -92,7 +101,9 @@ static void forward_body(team *t, int worker, void *job) {
 	team_barrier(t);
 	// The last block of a sequence has the most keys: begin at the end.
 	long tasks = a->count * a->s.a;
+	piece_begin(a->d);
 	for (long i; (i = team_claim(t)) < tasks;) forward_task(a, tasks - 1 - i, worker);
+	piece_end(a->d);
 }
 
 // prepare cuts the pack into blocks and reserves the scratch memory.
@@ -102,7 +113,8 @@ static int prepare(struct attention *a, int backward) {
 	int workers = team_workers(a->d->team);
 	span *blocks = scratch(a->d, GATHERED, (size_t)most * sizeof(span));
 	a->keys = scratch(a->d, TRANSPOSED, 4 * (size_t)each * (backward ? 2 : 1));
-	a->local_floats = 2 * BLOCK * BLOCK + 2 * BLOCK;
+	long longest = BLOCK > s.d ? BLOCK : s.d;
+	a->local_floats = LOCAL + piece_words(a->d, BLOCK, longest, longest);
 	a->local = scratch(a->d, PER_WORKER, 4 * (size_t)(a->local_floats * workers));
 	if (!blocks || !a->keys || !a->local) return 0;
 	a->count = spans(blocks, a->starts, a->n);
@@ -145,8 +157,8 @@ static void pair_task(const struct attention *a, long qb, long kb, long head, fl
 	float *ds = p + BLOCK * BLOCK;
 	const float *query = a->qkv + q.first * w + head * s.d, *dout = a->dout + q.first * wide + head * s.d;
 	long at = (kb * s.g + g) * s.d * BLOCK;
-	k->block(p, BLOCK, query, w, 1, a->keys + at, BLOCK, q.rows, BLOCK, s.d, 0);
-	k->block(ds, BLOCK, dout, wide, 1, a->values + at, BLOCK, q.rows, BLOCK, s.d, 0);
+	multiplied(a, p, p, BLOCK, query, w, 1, a->keys + at, BLOCK, q.rows, BLOCK, s.d, 0);
+	multiplied(a, p, ds, BLOCK, dout, wide, 1, a->values + at, BLOCK, q.rows, BLOCK, s.d, 0);
 	for (long r = 0; r < q.rows; r++) {
 		long i = (q.first + r) * s.a + head;
 		k->scores_backward(p + r * BLOCK, ds + r * BLOCK, qb == kb ? r + 1 : b.rows, a->root, a->lse[i], a->delta[i]);
@@ -154,22 +166,22 @@ static void pair_task(const struct attention *a, long qb, long kb, long head, fl
 }
 
 // query_task is dq (+)= dS·k of a pair.
-static void query_task(const struct attention *a, long qb, long kb, long head, const float *p, int add) {
+static void query_task(const struct attention *a, long qb, long kb, long head, float *p, int add) {
 	heads s = a->s;
 	span q = a->blocks[qb];
 	lines keys = keys_of(a, kb, head / (s.a / s.g));
-	a->d->isa->block(a->dqkv + q.first * width(s) + head * s.d, width(s), p + BLOCK * BLOCK, BLOCK, 1, keys.first, keys.next, q.rows, s.d, a->blocks[kb].rows, add);
+	multiplied(a, p, a->dqkv + q.first * width(s) + head * s.d, width(s), p + BLOCK * BLOCK, BLOCK, 1, keys.first, keys.next, q.rows, s.d, a->blocks[kb].rows, add);
 }
 
 // key_task is dv (+)= Pᵀ·do and dk (+)= dSᵀ·q of a pair.
-static void key_task(const struct attention *a, long qb, long kb, long head, const float *p, int add) {
+static void key_task(const struct attention *a, long qb, long kb, long head, float *p, int add) {
 	heads s = a->s;
 	long w = width(s), wide = s.a * s.d;
 	span q = a->blocks[qb], b = a->blocks[kb];
 	float *dk = kb < a->count ? a->dk : a->pk, *dv = kb < a->count ? a->dv : a->pv;
 	long to = b.first * wide + head * s.d;
-	a->d->isa->block(dv + to, wide, p, 1, BLOCK, a->dout + q.first * wide + head * s.d, wide, b.rows, s.d, q.rows, add);
-	a->d->isa->block(dk + to, wide, p + BLOCK * BLOCK, 1, BLOCK, a->qkv + q.first * w + head * s.d, w, b.rows, s.d, q.rows, add);
+	multiplied(a, p, dv + to, wide, p, 1, BLOCK, a->dout + q.first * wide + head * s.d, wide, b.rows, s.d, q.rows, add);
+	multiplied(a, p, dk + to, wide, p + BLOCK * BLOCK, 1, BLOCK, a->qkv + q.first * w + head * s.d, w, b.rows, s.d, q.rows, add);
 }
 
 // sequence_task is a head of a sequence: it owns its dq, and its share of dk and
@@ -242,12 +254,14 @@ static void backward_body(team *t, int worker, void *job) {
 	}
 	team_barrier(t);
 	long sequences = a->dqkv ? a->n * s.a : 0, fixed = a->dp.n ? a->fixed : 0;
+	piece_begin(a->d);
 	for (long i; (i = team_claim(t)) < sequences + fixed * s.a;) {
 		if (i < sequences)
 			sequence_task(a, i / s.a, i % s.a, local);
 		else
 			prefix_task(a, a->count + (i - sequences) / s.a, i % s.a, local);
 	}
+	piece_end(a->d);
 	team_barrier(t);
 	long grouped = a->dqkv ? a->count : 0;
 	for (long i; (i = team_claim(t)) < grouped + fixed;) {

@@ -5,11 +5,11 @@
 //
 //	kernels.h       the operators, as Go calls them
 //	team.h team.c   the threads: regions, barriers, tasks claimed from a counter
-//	gemm.c          matrix products: pack, then tiles
+//	gemm.c piece.c  matrix products, of the whole team and within a task: pack, then tiles
 //	linear.c norm.c attention.c cached.c loss.c vector.c optimizer.c
 //	                the operators: how the work is cut into tasks
 //	isa.h isa.c     the table of inner kernels, and which one this processor gets
-//	vec.h pack.h tile.h block.h rows.h steps.h
+//	vec.h pack.h pairs.h tile.h block.h rows.h steps.h
 //	                the inner kernels, written once on vectors of LANES floats
 //	isa_*.c         compile those headers for one instruction set each
 //
@@ -20,9 +20,11 @@
 // Instruction sets differ from each other in their last bits; Info.Kind tells
 // them apart.
 //
-// With precision bf16 the operands of Linear and CrossEntropy are rounded to
-// bfloat16 while they are packed, and sums stay float32. Attention is float32
-// always, and so are products of up to sixteen rows: those wait for memory.
+// With precision bf16 the operands of products are rounded to bfloat16 while they
+// are packed, and sums stay float32; so do norms, softmax, losses and optimizers.
+// Attention rounds only where the processor multiplies pairs of bfloat16.
+// Products of up to sixteen rows and attention over a cache are float32 always:
+// those wait for memory.
 //
 // Building needs a C compiler; without cgo [Open] says so, and gpu.Open falls
 // back to the reference device.

@@ -55,6 +55,14 @@ typedef struct product {
 } product;
 void multiply(cpu *d, const product *p);
 
+// A piece is c[m,n] (+)= a·b as part of a task, a by both strides, rows of b
+// contiguous. It packs into piece_words of memory, sized for the largest piece;
+// piece_begin and piece_end stand around all pieces of a thread.
+long piece_words(const cpu *d, long m, long n, long k);
+void piece_begin(const cpu *d);
+void piece_end(const cpu *d);
+void piece(const cpu *d, uint32_t *packed, float *c, long ldc, const float *a, long a_row, long a_col, const float *b, long ldb, long m, long n, long k, int add);
+
 typedef struct linear {
 	const float *w, *bias;
 	long i, o;

@@ -48,21 +48,21 @@ func attentionCases() []testCase {
 			rows := int(starts[len(starts)-1])
 			name := fmt.Sprintf("%v,starts=%v", s, starts)
 			r := random(name)
-			qkv, do := normal(r, rows*s.Width(), 1), normal(r, rows*s.A*s.D, 1)
+			qkv, do := normalBF16(r, rows*s.Width()), normalBF16(r, rows*s.A*s.D)
 			slack := 1.0
 			if i == 1 { // scores in the hundreds: softmax must subtract its maximum, and lse has fewer digits left
 				slack = 20
 				for j := range qkv {
-					qkv[j] *= 6
+					qkv[j] *= 8
 				}
 			}
 			o, lse := attention(wide(qkv), starts, s, fixed{})
 			grad, _ := attentionBackward(wide(do), wide(qkv), starts, s, fixed{})
 			all = append(all,
-				testCase{name: "Attention/" + name,
+				testCase{name: "Attention/" + name, product: true,
 					operands: []operand{out("o", o), out("lse", lse), in("qkv", qkv)},
 					run:      func(d device.Device, m []device.Mem) { d.Attention(m[0], m[1], m[2], starts, s, nil) }},
-				testCase{name: "AttentionBackward/" + name, slack: slack,
+				testCase{name: "AttentionBackward/" + name, product: true, slack: slack,
 					operands: []operand{out("dqkv", grad), in("do", do), in("o", narrow(o)), in("lse", narrow(lse)), in("qkv", qkv)},
 					run: func(d device.Device, m []device.Mem) {
 						d.AttentionBackward(m[0], m[1], m[2], m[3], m[4], starts, s, nil, nil)
@@ -80,7 +80,7 @@ func prefixCases(name string, s device.Heads, starts []int32, n int, qkv, do []f
 	r := random(name)
 	line := s.G * s.D
 	stride := line + 3
-	f := fixed{n, wide(normal(r, n*line, 1)), wide(normal(r, n*line, 1))}
+	f := fixed{n, wide(normalBF16(r, n*line)), wide(normalBF16(r, n*line))}
 	o, lse := attention(wide(qkv), starts, s, f)
 	grad, df := attentionBackward(wide(do), wide(qkv), starts, s, f)
 	// What lies between the lines stays as it is.
@@ -107,14 +107,14 @@ func prefixCases(name string, s device.Heads, starts []int32, n int, qkv, do []f
 		d.AttentionBackward(m[8], m[0], m[1], m[2], m[3], starts, s, prefix(m[4], m[5]), prefix(m[6], m[7]))
 	}
 	return []testCase{
-		{name: "Attention/prefix/" + name,
+		{name: "Attention/prefix/" + name, product: true,
 			operands: []operand{out("o", o), out("lse", lse), in("qkv", qkv), in("K", k), in("V", v)},
 			run: func(d device.Device, m []device.Mem) {
 				d.Attention(m[0], m[1], m[2], starts, s, prefix(m[3], m[4]))
 			}},
-		{name: "AttentionBackward/prefix/" + name, slack: slack, operands: append(inputs[:6:6], dk, dv, out("dqkv", grad)), run: backward},
-		{name: "AttentionBackward/prefix/first/" + name, slack: slack, operands: append(inputs[:6:6], dk, dv, none("dqkv")), run: backward},
-		{name: "AttentionBackward/prefix/frozen/" + name, slack: slack, operands: append(inputs[:6:6], none("dK"), none("dV"), out("dqkv", grad)), run: backward},
+		{name: "AttentionBackward/prefix/" + name, product: true, slack: slack, operands: append(inputs[:6:6], dk, dv, out("dqkv", grad)), run: backward},
+		{name: "AttentionBackward/prefix/first/" + name, product: true, slack: slack, operands: append(inputs[:6:6], dk, dv, none("dqkv")), run: backward},
+		{name: "AttentionBackward/prefix/frozen/" + name, product: true, slack: slack, operands: append(inputs[:6:6], none("dK"), none("dV"), out("dqkv", grad)), run: backward},
 	}
 }
 

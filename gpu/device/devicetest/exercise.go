@@ -14,7 +14,7 @@ import (
 // the tolerance times the sum of its own magnitude and the tensor's root mean
 // square.
 type Tolerance struct {
-	Product float64 // Linear, LinearBackward, CrossEntropy
+	Product float64 // Linear, Attention, CrossEntropy and their backward passes
 	Other   float64 // everything else
 }
 
@@ -229,6 +229,17 @@ func normal(r *rand.Rand, n int, scale float64) []float32 {
 	x := make([]float32, n)
 	for i := range x {
 		x[i] = float32(scale * r.NormFloat64())
+	}
+	return x
+}
+
+// normalBF16 is n normal numbers that bfloat16 can say: a device that rounds the
+// operands of products has the right scores all the same. Of scores in the
+// hundreds a softmax would show nothing else.
+func normalBF16(r *rand.Rand, n int) []float32 {
+	x := normal(r, n, 1)
+	for i, v := range x {
+		x[i] = math.Float32frombits(math.Float32bits(v) &^ 0xffff)
 	}
 	return x
 }
