@@ -15,7 +15,7 @@ import (
 func (r *run) fingerprint(held []Example) (string, error) {
 	h := sha256.New()
 	o := r.options
-	o.SaveEvery = 0
+	o.SaveEvery, o.KeepCheckpoints, o.Memory = 0, 0, 0
 	o.LoRA, _ = r.model.LoRA() // which are not the options' where the model had adapters
 	o.Prefix, _ = r.model.Prefix()
 	head, err := json.Marshal(struct {

@@ -1,18 +1,18 @@
 package finetune
 
-import (
-	"errors"
-	"fmt"
-	"math"
-
-	"github.com/glmflow/glmflow/gpu/chatglm"
-)
+import "github.com/glmflow/glmflow/gpu/chatglm"
 
 // Ways in which the learning rate falls after warm-up.
 const (
 	Constant = "constant"
 	Linear   = "linear"
 	Cosine   = "cosine"
+)
+
+// What is weighed alike in the gradient of a step.
+const (
+	ByTokens  = "tokens"  // every supervised token of the step
+	ByBatches = "batches" // every micro-batch, whatever its number of tokens
 )
 
 // Options say how to train. Start from [DefaultOptions]: except where a field
@@ -42,83 +42,54 @@ type Options struct {
 	WarmupSteps   int      `json:"warmup_steps" yaml:"warmup_steps"`     // steps of linear rise to LearningRate. Default 0.
 	Decay         string   `json:"decay" yaml:"decay"`                   // "linear" or "cosine" to zero at the last step, or "constant". Default "linear".
 
-	Epochs      int    `json:"epochs" yaml:"epochs"`             // passes over the data. Default 3.
-	MaxSteps    int    `json:"max_steps" yaml:"max_steps"`       // optimizer steps, whatever Epochs says; 0 leaves it to Epochs. Default 0.
-	BatchTokens int    `json:"batch_tokens" yaml:"batch_tokens"` // tokens packed into a micro-batch; a longer conversation gets one to itself. Default 2048.
-	Accumulate  int    `json:"accumulate" yaml:"accumulate"`     // micro-batches a step. Default 1.
-	MaxLength   int    `json:"max_length" yaml:"max_length"`     // tokens of a conversation that are used, from its start; 0 uses all. Default 0.
-	Seed        uint64 `json:"seed" yaml:"seed"`                 // of order, dropout, noise and new adapters. Default 42.
-	Shuffle     bool   `json:"shuffle" yaml:"shuffle"`           // another order in each epoch; false keeps the given one. Default true.
+	EMA float64 `json:"ema" yaml:"ema"` // decay of a moving average of the weights, which then is what is validated and kept; 0 has none. Default 0.
 
-	EvalEvery int `json:"eval_every" yaml:"eval_every"` // steps between validations; 0 validates at the start and the end only. Default 50.
-	Patience  int `json:"patience" yaml:"patience"`     // validations in a row without improvement before stopping; 0 never stops early. Default 0.
-	SaveEvery int `json:"save_every" yaml:"save_every"` // steps between checkpoints; 0 saves on cancellation only. Default 50.
-	MaxSkips  int `json:"max_skips" yaml:"max_skips"`   // steps in a row whose loss or gradient is not finite before giving up. Default 5.
+	Epochs       int    `json:"epochs" yaml:"epochs"`               // passes over the data. Default 3.
+	MaxSteps     int    `json:"max_steps" yaml:"max_steps"`         // optimizer steps, whatever Epochs says; 0 leaves it to Epochs. Default 0.
+	BatchTokens  int    `json:"batch_tokens" yaml:"batch_tokens"`   // tokens packed into a micro-batch; a longer conversation gets one to itself. Default 2048.
+	Accumulate   int    `json:"accumulate" yaml:"accumulate"`       // micro-batches a step. Default 1.
+	AccumulateBy string `json:"accumulate_by" yaml:"accumulate_by"` // what weighs alike in a step: "tokens", or "batches" for the mean of the micro-batches' means, as the original scripts have it. Default "tokens".
+	MaxLength    int    `json:"max_length" yaml:"max_length"`       // tokens of a conversation that are used, from its start; 0 uses all. Default 0.
+	Memory       Bytes  `json:"memory" yaml:"memory"`               // what training may take in all, such as "8GiB": activations that do not fit are computed twice; 0 does not limit. Default 0.
+	Seed         uint64 `json:"seed" yaml:"seed"`                   // of order, dropout, noise and new adapters. Default 42.
+	Shuffle      bool   `json:"shuffle" yaml:"shuffle"`             // another order in each epoch; false keeps the given one. Default true.
+
+	EvalEvery       int     `json:"eval_every" yaml:"eval_every"`             // steps between validations; 0 validates at the start and the end only. Default 50.
+	Metric          string  `json:"metric" yaml:"metric"`                     // of validation, by which weights are the best: "loss", "perplexity" (both small) or "accuracy" (large). Default "loss".
+	Patience        int     `json:"patience" yaml:"patience"`                 // validations in a row without improvement before stopping; 0 never stops early. Default 0.
+	MinDelta        float64 `json:"min_delta" yaml:"min_delta"`               // least change of the metric that counts as an improvement for Patience. Default 0.
+	SaveEvery       int     `json:"save_every" yaml:"save_every"`             // steps between checkpoints; 0 saves on cancellation only. Default 50.
+	KeepCheckpoints int     `json:"keep_checkpoints" yaml:"keep_checkpoints"` // checkpoints that are kept, the newest. Default 2.
+	MaxSkips        int     `json:"max_skips" yaml:"max_skips"`               // steps in a row whose loss or gradient is not finite before giving up. Default 5.
 }
 
 // DefaultOptions are those of ChatGLM3's own LoRA configuration, with token
 // packing in place of its fixed number of conversations a batch.
 func DefaultOptions() Options {
 	return Options{
-		Method:        LoRA,
-		LoRA:          chatglm.LoRAConfig{Rank: 8, Alpha: 32, Dropout: 0.1},
-		LoRAPlus:      1,
-		Prefix:        chatglm.PrefixConfig{Tokens: 128, Dropout: 0.1},
-		LearningRate:  5e-5,
-		Optimizer:     AdamW,
-		OptimizerBits: 32,
-		Beta1:         0.9,
-		Eps:           1e-8,
-		Momentum:      0.9,
-		NoDecay:       []string{Norms, Biases},
-		ClipNorm:      1,
-		Decay:         Linear,
-		Epochs:        3,
-		BatchTokens:   2048,
-		Accumulate:    1,
-		Seed:          42,
-		Shuffle:       true,
-		EvalEvery:     50,
-		SaveEvery:     50,
-		MaxSkips:      5,
+		Method:          LoRA,
+		LoRA:            chatglm.LoRAConfig{Rank: 8, Alpha: 32, Dropout: 0.1},
+		LoRAPlus:        1,
+		Prefix:          chatglm.PrefixConfig{Tokens: 128, Dropout: 0.1},
+		LearningRate:    5e-5,
+		Optimizer:       AdamW,
+		OptimizerBits:   32,
+		Beta1:           0.9,
+		Eps:             1e-8,
+		Momentum:        0.9,
+		NoDecay:         []string{Norms, Biases},
+		ClipNorm:        1,
+		Decay:           Linear,
+		Epochs:          3,
+		BatchTokens:     2048,
+		Accumulate:      1,
+		AccumulateBy:    ByTokens,
+		Seed:            42,
+		Shuffle:         true,
+		EvalEvery:       50,
+		Metric:          Loss,
+		SaveEvery:       50,
+		KeepCheckpoints: 2,
+		MaxSkips:        5,
 	}
-}
-
-// Validate reports every field that makes no sense, by its JSON name.
-func (o Options) Validate() error {
-	var errs []error
-	check := func(ok bool, field string, value any, want string) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("%s is %v: want %s", field, value, want))
-		}
-	}
-	o.checkMethod(check)
-	check(o.LearningRate > 0 && o.LearningRate <= 1, "learning_rate", o.LearningRate, "more than 0 and at most 1")
-	check(o.Optimizer == AdamW || o.Optimizer == SGD || o.Optimizer == Lion, "optimizer", o.Optimizer, `"adamw", "sgd" or "lion"`)
-	check(o.OptimizerBits == 32 || o.OptimizerBits == 8, "optimizer_bits", o.OptimizerBits, "32 or 8")
-	check(o.Momentum >= 0 && o.Momentum < 1, "momentum", o.Momentum, "0 or more and less than 1")
-	check(!o.Nesterov || o.Optimizer == SGD && o.Momentum > 0, "nesterov", o.Nesterov, "false without the momentum of sgd")
-	for _, kind := range o.NoDecay {
-		check(kind == Norms || kind == Biases || kind == Embeddings, "no_decay", kind, `"norms", "biases" or "embeddings"`)
-	}
-	check(o.WeightDecay >= 0 && o.WeightDecay < 1, "weight_decay", o.WeightDecay, "0 or more and less than 1")
-	check(o.Beta1 >= 0 && o.Beta1 < 1, "beta1", o.Beta1, "0 or more and less than 1")
-	check(o.Beta2 >= 0 && o.Beta2 < 1, "beta2", o.Beta2, "0 or more and less than 1")
-	check(o.Eps > 0 && o.Eps <= 1, "eps", o.Eps, "more than 0 and at most 1")
-	check(o.Decay == Constant || o.Decay == Linear || o.Decay == Cosine, "decay", o.Decay, `"linear", "cosine" or "constant"`)
-	check(o.Epochs > 0 || o.Epochs == 0 && o.MaxSteps > 0, "epochs", o.Epochs, "1 or more, or 0 with max_steps")
-	check(o.BatchTokens > 0, "batch_tokens", o.BatchTokens, "1 or more")
-	check(o.Accumulate > 0, "accumulate", o.Accumulate, "1 or more")
-	check(o.MaxSkips > 0, "max_skips", o.MaxSkips, "1 or more")
-	check(o.ClipNorm >= 0 && o.ClipNorm <= math.MaxFloat64, "clip_norm", o.ClipNorm, "0 (no clipping) or more, and finite")
-	for _, f := range []struct {
-		name  string
-		value int
-	}{
-		{"warmup_steps", o.WarmupSteps}, {"max_steps", o.MaxSteps}, {"max_length", o.MaxLength},
-		{"eval_every", o.EvalEvery}, {"patience", o.Patience}, {"save_every", o.SaveEvery},
-	} {
-		check(f.value >= 0, f.name, f.value, "0 or more")
-	}
-	return errors.Join(errs...)
 }

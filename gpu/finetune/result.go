@@ -4,12 +4,13 @@ import "time"
 
 // A Point is one step of the loss curve.
 type Point struct {
-	Step     int      `json:"step"`               // counted from 1
-	Loss     float64  `json:"loss"`               // mean nats a target over the step's batch
-	ValLoss  *float64 `json:"val_loss,omitempty"` // mean nats a target over the validation set, where it was measured
-	LR       float64  `json:"lr"`
-	GradNorm float64  `json:"grad_norm"` // before clipping
-	Tokens   int64    `json:"tokens"`    // tokens in the step
+	Step        int      `json:"step"`                   // counted from 1
+	Loss        float64  `json:"loss"`                   // mean nats a target over the step's batch
+	ValLoss     *float64 `json:"val_loss,omitempty"`     // mean nats a target over the validation set, where it was measured
+	ValAccuracy *float64 `json:"val_accuracy,omitempty"` // share of the validation's targets that were the likeliest, where it was measured
+	LR          float64  `json:"lr"`
+	GradNorm    float64  `json:"grad_norm"` // before clipping
+	Tokens      int64    `json:"tokens"`    // tokens in the step
 }
 
 // StepInfo is what [Hooks.OnStep] hears.
@@ -23,19 +24,21 @@ type StepInfo struct {
 
 // A Result says how training went. The trained weights are in the model.
 type Result struct {
-	Curve     []Point  `json:"curve"`                // without skipped steps
-	Steps     int      `json:"steps"`                // steps taken
-	Skipped   int      `json:"skipped"`              // of these, steps whose loss or gradient was not finite
-	Tokens    int64    `json:"tokens"`               // tokens seen
-	Targets   int64    `json:"targets"`              // supervised tokens seen
-	StartLoss *float64 `json:"start_loss,omitempty"` // validation loss before the first step; nil without validation
-	BestLoss  *float64 `json:"best_loss,omitempty"`  // validation loss at BestStep
-	BestStep  int      `json:"best_step"`            // the step whose weights the model has once Run is done; 0 are those it began with
-	Stopped   bool     `json:"stopped"`              // validation stopped improving
+	Curve        []Point  `json:"curve"`                   // without skipped steps
+	Steps        int      `json:"steps"`                   // steps taken
+	Skipped      int      `json:"skipped"`                 // of these, steps whose loss or gradient was not finite
+	Tokens       int64    `json:"tokens"`                  // tokens seen
+	Targets      int64    `json:"targets"`                 // supervised tokens seen
+	StartLoss    *float64 `json:"start_loss,omitempty"`    // validation loss before the first step; nil without validation
+	BestLoss     *float64 `json:"best_loss,omitempty"`     // validation loss at BestStep
+	BestAccuracy *float64 `json:"best_accuracy,omitempty"` // validation accuracy at BestStep; nil unless it is the metric
+	BestStep     int      `json:"best_step"`               // the step whose weights the model has once Run is done; 0 are those it began with
+	Stopped      bool     `json:"stopped"`                 // validation stopped improving
 
-	Planned   int   `json:"-"` // steps planned
-	Resumed   int   `json:"-"` // step of the checkpoint this run went on from
-	Trainable int64 `json:"-"` // parameters that were trained
-	Cut       int   `json:"-"` // conversations longer than MaxLength
-	Dropped   int   `json:"-"` // conversations without a target
+	Recomputed int   `json:"-"` // layers whose activations were computed twice to fit [Options.Memory]
+	Planned    int   `json:"-"` // steps planned
+	Resumed    int   `json:"-"` // step of the checkpoint this run went on from
+	Trainable  int64 `json:"-"` // parameters that were trained
+	Cut        int   `json:"-"` // conversations longer than MaxLength
+	Dropped    int   `json:"-"` // conversations without a target
 }

@@ -1,6 +1,7 @@
 package finetune
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,148 +9,167 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
-	"github.com/glmflow/glmflow/gpu/optim"
 )
 
-// A checkpoint is one safetensors file: of every trainable parameter the
-// weights, both moments and the best weights so far, and in the metadata, under
-// stateKey, the JSON of a state.
-const (
-	checkpointName = "checkpoint.safetensors"
-	stateKey       = "finetune"
-)
+// Checkpoints take turns in as many slots as are kept.
+func slotName(slot int) string { return fmt.Sprintf("checkpoint-%d.safetensors", slot) }
 
-// state is what a checkpoint holds besides tensors.
-type state struct {
-	Identity      string `json:"identity"` // of the run, see fingerprint
-	Result               // so far; Steps is also the position in the data and of the random numbers
-	Validated     int    `json:"validated"`        // the step validated last, −1 before the first
-	WithoutGain   int    `json:"without_gain"`     // validations since BestStep
-	SkippedInARow int    `json:"skipped_in_a_row"` // up to now
-}
+const maxSlots = 100
 
-// check finds counts that no run leaves behind.
-func (s state) check(total int) error {
-	if s.Steps < 0 || s.Steps > total || s.Skipped < 0 || s.Skipped > s.Steps || s.Validated < -1 || s.Validated > s.Steps {
-		return fmt.Errorf("step %d of %d, %d skipped, validated at %d", s.Steps, total, s.Skipped, s.Validated)
-	}
-	return nil
-}
+// A damagedError says that a checkpoint is not what was saved.
+type damagedError struct{ error }
 
-// save keeps where the run stands, between two steps.
+func (e damagedError) Unwrap() error { return e.error }
+
+// save keeps where the run stands, between two steps, in place of the oldest
+// checkpoint.
 func (r *run) save(ctx context.Context) error {
 	if r.hooks.State == nil {
 		return nil
 	}
-	text, err := json.Marshal(r.state)
-	if err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	err = r.hooks.State.Save(ctx, checkpointName, func(w io.Writer) error {
-		return safetensors.Write(w, r.outputs(), map[string]string{stateKey: string(text)})
-	})
-	if err != nil {
+	if err := r.saveTo(ctx, r.slot); err != nil {
 		return fmt.Errorf("checkpoint of step %d: %w", r.state.Steps, err)
 	}
+	r.slot = (r.slot + 1) % r.options.KeepCheckpoints
 	return nil
 }
 
-// parts are the tensors of a checkpoint that lie on the device.
-func (r *run) parts() []optim.Tensor {
-	var parts []optim.Tensor
-	for _, p := range r.params {
-		parts = append(parts, optim.Tensor{Name: "weight/" + p.Name, Mem: p.W})
-	}
-	return append(parts, r.optimizer.State()...)
-}
-
-func (r *run) outputs() []safetensors.Output {
-	var out []safetensors.Output
-	for _, p := range r.parts() {
-		out = append(out, safetensors.Output{Name: p.Name, Shape: []int{p.Mem.Len()}, Read: func(dst []float32) error {
-			r.dev.Download(dst, p.Mem)
-			return r.dev.Sync()
-		}})
-	}
-	for i, w := range r.best {
-		out = append(out, safetensors.Values("best/"+r.params[i].Name, []int{len(w)}, w))
-	}
-	return out
-}
-
-// resume goes back to where the checkpoint stands, if there is one of this run.
-func (r *run) resume(ctx context.Context) error {
-	if r.hooks.State == nil {
-		return nil
-	}
-	from, err := r.hooks.State.Load(ctx, checkpointName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+func (r *run) saveTo(ctx context.Context, slot int) error {
+	text, err := json.Marshal(r.state)
 	if err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
+		return err
+	}
+	outputs := r.outputs()
+	tensors := make([]safetensors.Tensor, len(outputs))
+	for i, o := range outputs {
+		tensors[i] = safetensors.Tensor{Name: o.Name, Shape: o.Shape}
+	}
+	sum, err := digest(string(text), tensors, func(i int, dst []float32) error { return outputs[i].Read(dst) })
+	if err != nil {
+		return err
+	}
+	return r.hooks.State.Save(ctx, slotName(slot), func(w io.Writer) error {
+		return safetensors.Write(w, outputs, map[string]string{stateKey: string(text), digestKey: sum})
+	})
+}
+
+// A candidate is a checkpoint to go on from.
+type candidate struct {
+	slot  int
+	state state
+}
+
+// resume goes on from the newest checkpoint of this run, if there is one.
+func (r *run) resume(ctx context.Context) error {
+	all, err := r.candidates(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := r.goBack(ctx, all)
+	if found {
+		r.resumed = r.state.Steps
+		r.log.Info("going on from a checkpoint", "step", r.resumed)
+	}
+	return err
+}
+
+// candidates lists the checkpoints of this run, the newest first.
+func (r *run) candidates(ctx context.Context) ([]candidate, error) {
+	var all []candidate
+	if r.hooks.State == nil {
+		return nil, nil
+	}
+	for slot := range maxSlots {
+		saved, err := r.peek(ctx, slot)
+		var damaged damagedError
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if slot >= r.options.KeepCheckpoints {
+				slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(b.state.Steps, a.state.Steps) })
+				return all, nil
+			}
+		case errors.As(err, &damaged):
+			r.log.Warn("passing over a damaged checkpoint", "checkpoint", slotName(slot), "error", err)
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", slotName(slot), err)
+		case saved.Identity != r.state.Identity:
+			r.log.Info("passing over a checkpoint of another run", "checkpoint", slotName(slot))
+		default:
+			all = append(all, candidate{slot, saved})
+		}
+	}
+	return all, nil
+}
+
+// peek reads a checkpoint's state and leaves its tensors alone.
+func (r *run) peek(ctx context.Context, slot int) (saved state, err error) {
+	from, err := r.hooks.State.Load(ctx, slotName(slot))
+	if err != nil {
+		return state{}, err
 	}
 	defer from.Close()
-	// A checkpoint may be larger than memory, and is read by tensor.
-	copied, err := os.CreateTemp("", "glmflow-checkpoint-*.safetensors")
+	meta, err := safetensors.ReadMetadata(from)
 	if err != nil {
-		return err
+		return state{}, damagedError{err}
 	}
-	defer os.Remove(copied.Name())
-	if _, err := io.Copy(copied, from); err != nil {
-		copied.Close()
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	if err := copied.Close(); err != nil {
-		return err
-	}
-	file, err := safetensors.Open(copied.Name())
-	if err != nil {
-		r.log.Warn("beginning anew: the checkpoint is damaged", "error", err)
-		return nil
-	}
-	defer file.Close()
-	var saved state
-	if err := json.Unmarshal([]byte(file.Metadata()[stateKey]), &saved); err != nil {
-		r.log.Warn("beginning anew: the checkpoint is damaged", "error", err)
-		return nil
+	if err := json.Unmarshal([]byte(meta[stateKey]), &saved); err != nil {
+		return state{}, damagedError{err}
 	}
 	if saved.Identity != r.state.Identity {
-		r.log.Info("beginning anew: the checkpoint is of another run")
-		return nil
+		return saved, nil
 	}
 	if err := saved.check(r.plan.total); err != nil {
-		r.log.Warn("beginning anew: the checkpoint is damaged", "error", err)
-		return nil
+		return state{}, damagedError{err}
 	}
-	if err := r.restore(file, saved); err != nil {
-		return fmt.Errorf("checkpoint of step %d: %w", saved.Steps, err)
-	}
-	r.log.Info("going on from a checkpoint", "step", saved.Steps)
-	return nil
+	return saved, nil
 }
 
-// restore takes everything over from a checkpoint of this run.
-func (r *run) restore(file *safetensors.File, saved state) error {
-	for _, p := range r.parts() {
-		values := make([]float32, p.Mem.Len())
-		if err := file.Read(p.Name, values); err != nil {
+// goBack restores the first of the candidates that is whole.
+func (r *run) goBack(ctx context.Context, all []candidate) (bool, error) {
+	for _, c := range all {
+		err := r.load(ctx, c)
+		var damaged damagedError
+		if errors.As(err, &damaged) {
+			r.log.Warn("passing over a damaged checkpoint", "checkpoint", slotName(c.slot), "step", c.state.Steps, "error", err)
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("checkpoint of step %d: %w", c.state.Steps, err)
+		}
+		r.slot = (c.slot + 1) % r.options.KeepCheckpoints
+		return true, nil
+	}
+	return false, nil
+}
+
+func (r *run) load(ctx context.Context, c candidate) error {
+	from, err := r.hooks.State.Load(ctx, slotName(c.slot))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	local, isFile := from.(*os.File)
+	if !isFile {
+		// A checkpoint may be larger than memory, and is read by tensor.
+		if local, err = os.CreateTemp("", "glmflow-checkpoint-*.safetensors"); err != nil {
 			return err
 		}
-		r.dev.Upload(p.Mem, values)
-	}
-	if saved.BestLoss != nil {
-		r.best = make([][]float32, len(r.params))
-		for i, p := range r.params {
-			r.best[i] = make([]float32, p.W.Len())
-			if err := file.Read("best/"+p.Name, r.best[i]); err != nil {
-				return err
-			}
+		defer os.Remove(local.Name())
+		defer local.Close()
+		if _, err := io.Copy(local, from); err != nil {
+			return err
 		}
 	}
-	r.state, r.resumed = saved, saved.Steps
-	r.optimizer.SetSteps(saved.Steps - saved.Skipped)
-	return r.dev.Sync()
+	info, err := local.Stat()
+	if err != nil {
+		return err
+	}
+	file, err := safetensors.NewFile(slotName(c.slot), local, info.Size())
+	if err != nil {
+		return damagedError{err}
+	}
+	return r.restore(file, c.state)
 }

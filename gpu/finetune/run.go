@@ -16,10 +16,6 @@ import (
 // ErrNoTargets says that no training conversation has a supervised token.
 var ErrNoTargets = errors.New("no supervised token")
 
-// ErrDiverged says that MaxSkips steps in a row had a loss or a gradient that
-// was not finite. Trying again gives the same; a lower learning rate may not.
-var ErrDiverged = errors.New("training diverged")
-
 // Hooks connect a run with the world. The zero Hooks are valid.
 type Hooks struct {
 	OnStep func(StepInfo)   // hears of each step, after its validation; nil hears nothing
@@ -59,7 +55,7 @@ func (h Hooks) complete() Hooks {
 //
 // Adapters, gradients and optimizer state live on the device, a copy of the best
 // weights in host memory. The gradients stay until [chatglm.Model.Freeze]. After
-// an error the model has the weights of the last step.
+// an error the model has the weights of the last step, but for [DivergedError].
 func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Options, h Hooks) (Result, error) {
 	if err := o.Validate(); err != nil {
 		return Result{}, err
@@ -76,10 +72,16 @@ func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Opti
 		if ctx.Err() != nil {
 			return r.result(), errors.Join(ctx.Err(), r.save(context.WithoutCancel(ctx)))
 		}
+		var diverged *DivergedError
+		if errors.As(err, &diverged) {
+			if failed := r.retreat(ctx, diverged); failed != nil {
+				err = errors.Join(err, failed)
+			}
+		}
 		return r.result(), err
 	}
-	r.useBest()
-	return r.result(), r.dev.Sync()
+	err = r.leave()
+	return r.result(), err
 }
 
 // run is a training in progress. Everything that changes while it runs is in
@@ -89,6 +91,7 @@ type run struct {
 	dev       device.Device
 	params    []optim.Param // trainable
 	optimizer *optim.Optimizer
+	average   *optim.Average // nil without one
 	schedule  optim.Schedule
 	options   Options
 	hooks     Hooks
@@ -96,6 +99,7 @@ type run struct {
 	train     []Example
 	plan      *plan
 	val       []chatglm.Batch
+	slot      int         // of the next checkpoint
 	best      [][]float32 // of each of params, at state.BestStep; nil before a finite validation
 	state     state
 	cut       int
@@ -142,11 +146,24 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 			return nil, fmt.Errorf("identity of the run: %w", err)
 		}
 	}
-	r.optimizer, err = optim.New(r.dev, r.params, o.rule(), o.OptimizerBits)
-	return r, err
+	if r.optimizer, err = optim.New(r.dev, r.params, o.rule(), o.OptimizerBits); err != nil {
+		return nil, err
+	}
+	if o.EMA > 0 {
+		if r.average, err = optim.NewAverage(r.dev, r.params, o.EMA); err != nil {
+			r.close()
+			return nil, err
+		}
+	}
+	return r, nil
 }
 
-func (r *run) close() { r.optimizer.Close() }
+func (r *run) close() {
+	r.optimizer.Close()
+	if r.average != nil {
+		r.average.Close()
+	}
+}
 
 // loop takes the steps that are left.
 func (r *run) loop(ctx context.Context) error {
@@ -181,7 +198,8 @@ func (r *run) finish(ctx context.Context, info StepInfo) error {
 		info.Point = r.state.Curve[n-1]
 	}
 	r.hooks.OnStep(info)
-	if r.options.SaveEvery > 0 && r.state.Steps%r.options.SaveEvery == 0 {
+	// Weights with which nothing can be computed would push out better ones.
+	if r.options.SaveEvery > 0 && r.state.Steps%r.options.SaveEvery == 0 && r.state.SkippedInARow == 0 {
 		return r.save(ctx)
 	}
 	return nil
@@ -197,74 +215,6 @@ func (r *run) leftOver() StepInfo {
 	n := len(r.state.Curve)
 	i.Skipped = n == 0 || r.state.Curve[n-1].Step != i.Step
 	return i
-}
-
-// step takes one optimizer step. Cancelled half-way it leaves no trace.
-func (r *run) step(ctx context.Context) (StepInfo, error) {
-	began := r.hooks.Now()
-	s, epoch := r.plan.at(r.state.Steps)
-	targets := 0
-	for _, b := range s {
-		for _, e := range b {
-			targets += r.train[e].targets()
-		}
-	}
-	for _, p := range r.params {
-		r.dev.Zero(p.Grad)
-	}
-	var nll float64
-	var tokens int64
-	for i, b := range s {
-		if err := ctx.Err(); err != nil {
-			return StepInfo{}, err
-		}
-		packed := batch(r.train, b)
-		// The counter keeps dropout apart between all micro-batches of a run.
-		counter := uint64(r.state.Steps)*uint64(r.options.Accumulate) + uint64(i)
-		n, _, err := r.model.Accumulate(packed, 1/float32(targets), counter)
-		if err != nil {
-			return StepInfo{}, fmt.Errorf("step %d: %w", r.state.Steps+1, err)
-		}
-		r.hooks.Alive()
-		nll += n
-		tokens += int64(len(packed.IDs))
-	}
-	info := StepInfo{Total: r.plan.total, Epoch: epoch, Point: Point{
-		Step:     r.state.Steps + 1,
-		Loss:     nll / float64(targets),
-		LR:       r.options.LearningRate * r.schedule.At(r.state.Steps),
-		GradNorm: optim.GradNorm(r.dev, r.params),
-		Tokens:   tokens,
-	}}
-	err := r.dev.Sync()
-	if err != nil {
-		return StepInfo{}, fmt.Errorf("step %d: %w", info.Step, err)
-	}
-	info.Skipped = !finite(info.Loss) || !finite(info.GradNorm)
-	r.state.Steps++
-	r.state.Tokens += tokens
-	r.state.Targets += int64(targets)
-	if info.Skipped {
-		err = r.skip(info.Point)
-	} else {
-		r.state.SkippedInARow = 0
-		r.optimizer.Step(float32(info.LR), optim.ClipScale(info.GradNorm, r.options.ClipNorm))
-		r.state.Curve = append(r.state.Curve, info.Point)
-	}
-	info.Took = r.hooks.Now().Sub(began)
-	return info, err
-}
-
-// skip counts a step that updates nothing.
-func (r *run) skip(p Point) error {
-	r.state.Skipped++
-	r.state.SkippedInARow++
-	r.log.Warn("step skipped: loss or gradient is not finite", "step", p.Step, "loss", p.Loss, "grad_norm", p.GradNorm)
-	if r.state.SkippedInARow < r.options.MaxSkips {
-		return nil
-	}
-	return fmt.Errorf("%w: loss or gradient not finite in %d steps up to step %d; lower learning_rate (now %g)",
-		ErrDiverged, r.state.SkippedInARow, p.Step, r.options.LearningRate)
 }
 
 func (r *run) result() Result {

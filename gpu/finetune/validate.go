@@ -3,9 +3,42 @@ package finetune
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/glmflow/glmflow/gpu/optim"
 )
+
+// Metrics of a validation.
+const (
+	Loss       = "loss"       // mean nats a target
+	Perplexity = "perplexity" // e to the loss
+	Accuracy   = "accuracy"   // share of the targets whose token is the likeliest
+)
+
+// measurement is what a validation finds.
+type measurement struct {
+	loss     float64
+	accuracy *float64 // nil where nobody asked
+}
+
+// metric is the value of the named metric.
+func (m measurement) metric(name string) float64 {
+	switch name {
+	case Perplexity:
+		return math.Exp(m.loss)
+	case Accuracy:
+		return *m.accuracy
+	}
+	return m.loss
+}
+
+// gain is how much better a value of the metric is than another.
+func (o Options) gain(value, than float64) float64 {
+	if o.Metric == Accuracy {
+		return value - than
+	}
+	return than - value
+}
 
 // validationDue reports whether the weights of this step still have to be
 // measured: before the first step, after the last, and every EvalEvery.
@@ -17,44 +50,84 @@ func (r *run) validationDue() bool {
 	return s == 0 || s == r.plan.total || r.options.EvalEvery > 0 && s%r.options.EvalEvery == 0
 }
 
-// validate measures the mean nats a target over the validation set, keeps the
-// weights if they are the best so far and decides whether to stop.
+// validate measures the weights on the validation set, or their average where
+// there is one, keeps them if they are the best so far and decides whether to
+// stop.
 func (r *run) validate(ctx context.Context) error {
+	if r.average != nil {
+		r.average.Swap()
+		defer r.average.Swap()
+	}
+	m, err := r.measure(ctx)
+	if err != nil {
+		return err
+	}
+	s := &r.state
+	s.Validated = s.Steps
+	value := m.metric(r.options.Metric)
+	if !finite(m.loss) || !finite(value) {
+		r.log.Warn("validation is not finite", "step", s.Steps, "loss", m.loss)
+		r.lose()
+		return nil
+	}
+	if s.Steps == 0 {
+		s.StartLoss = &m.loss
+	}
+	if n := len(s.Curve); n > 0 && s.Curve[n-1].Step == s.Steps {
+		s.Curve[n-1].ValLoss, s.Curve[n-1].ValAccuracy = &m.loss, m.accuracy
+	}
+	if s.Counted == nil || r.options.gain(value, *s.Counted) > r.options.MinDelta {
+		s.Counted, s.WithoutGain = &value, 0
+	} else {
+		r.lose()
+	}
+	if s.Best == nil || r.options.gain(value, *s.Best) > 0 {
+		s.Best, s.BestLoss, s.BestAccuracy, s.BestStep = &value, &m.loss, m.accuracy, s.Steps
+		return r.keep()
+	}
+	return nil
+}
+
+// lose counts a validation without improvement.
+func (r *run) lose() {
+	r.state.WithoutGain++
+	r.state.Stopped = r.options.Patience > 0 && r.state.WithoutGain >= r.options.Patience
+}
+
+// measure validates the weights in the model.
+func (r *run) measure(ctx context.Context) (measurement, error) {
 	var nll float64
-	var targets int
+	var hits, targets int
 	for _, b := range r.val {
 		if err := ctx.Err(); err != nil {
-			return err
+			return measurement{}, err
 		}
-		sums, counts, err := r.model.Loss(b)
+		var sums []float64
+		var right, counts []int
+		var err error
+		if r.options.Metric == Accuracy {
+			sums, right, counts, err = r.model.Measure(b)
+		} else {
+			sums, counts, err = r.model.Loss(b)
+		}
 		if err != nil {
-			return fmt.Errorf("validation at step %d: %w", r.state.Steps, err)
+			return measurement{}, fmt.Errorf("validation at step %d: %w", r.state.Steps, err)
 		}
 		r.hooks.Alive()
 		for i := range sums {
 			nll += sums[i]
 			targets += counts[i]
 		}
-	}
-	loss := nll / float64(targets)
-	r.state.Validated = r.state.Steps
-	if !finite(loss) {
-		r.log.Warn("validation loss is not finite", "step", r.state.Steps)
-	} else {
-		if r.state.Steps == 0 {
-			r.state.StartLoss = &loss
-		}
-		if n := len(r.state.Curve); n > 0 && r.state.Curve[n-1].Step == r.state.Steps {
-			r.state.Curve[n-1].ValLoss = &loss
-		}
-		if r.state.BestLoss == nil || loss < *r.state.BestLoss {
-			r.state.BestLoss, r.state.BestStep, r.state.WithoutGain = &loss, r.state.Steps, 0
-			return r.keep()
+		for _, n := range right {
+			hits += n
 		}
 	}
-	r.state.WithoutGain++
-	r.state.Stopped = r.options.Patience > 0 && r.state.WithoutGain >= r.options.Patience
-	return nil
+	m := measurement{loss: nll / float64(targets)}
+	if r.options.Metric == Accuracy {
+		share := float64(hits) / float64(targets)
+		m.accuracy = &share
+	}
+	return m, nil
 }
 
 // keep copies the trainable parameters to host memory: they are the best.
@@ -77,12 +150,16 @@ func (r *run) download(p optim.Param) ([]float32, error) {
 	return w, r.dev.Sync()
 }
 
-// useBest puts the best weights back into the model.
-func (r *run) useBest() {
-	if r.best == nil || r.state.BestStep == r.state.Steps {
-		return
+// leave puts into the model what a run leaves there: the best weights, else their
+// average, else the last ones.
+func (r *run) leave() error {
+	if r.average != nil {
+		r.average.Swap()
 	}
-	for i, p := range r.params {
-		r.dev.Upload(p.W, r.best[i])
+	if r.best != nil && r.state.BestStep != r.state.Steps {
+		for i, p := range r.params {
+			r.dev.Upload(p.W, r.best[i])
+		}
 	}
+	return r.dev.Sync()
 }

@@ -117,6 +117,26 @@ func readHeader(r io.ReaderAt, size int64) ([]Tensor, map[string]string, int64, 
 	return tensors, meta, data, nil
 }
 
+// ReadMetadata reads the free-form part of the header from the beginning of a
+// file, and nothing behind the header.
+func ReadMetadata(r io.Reader) (map[string]string, error) {
+	var head [8]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, fmt.Errorf("offset 0: %w", err)
+	}
+	length := binary.LittleEndian.Uint64(head[:])
+	if length > maxHeader {
+		return nil, fmt.Errorf("offset 0: a header of %d bytes is too long", length)
+	}
+	var header struct {
+		Metadata map[string]string `json:"__metadata__"`
+	}
+	if err := json.NewDecoder(io.LimitReader(r, int64(length))).Decode(&header); err != nil {
+		return nil, fmt.Errorf("offset 8: header: %w", err)
+	}
+	return header.Metadata, nil
+}
+
 func parseTensor(name string, body json.RawMessage, room int64) (Tensor, error) {
 	var e entry
 	d := json.NewDecoder(bytes.NewReader(body))
