@@ -22,7 +22,7 @@ var units = []struct {
 
 // ParseBytes reads an amount of memory.
 func ParseBytes(text string) (Bytes, error) {
-	number := strings.TrimRight(text, "BKMGTkigmt")
+	number := strings.TrimRight(text, "BKMGTbkigmt")
 	unit := text[len(number):]
 	value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 	for _, u := range units {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -178,10 +177,4 @@ func TestKeepingFewerFindsTheNewest(t *testing.T) {
 			t.Errorf("%d kept: went on from step %d (%v), want %d", c.keep, r.Resumed, err, c.from)
 		}
 	}
-}
-
-func ExampleBytes() {
-	b, _ := ParseBytes("1.5GiB")
-	fmt.Println(b, int64(b))
-	// Output: 1536MiB 1610612736
 }

@@ -37,8 +37,9 @@ Conversations are packed into micro-batches of --batch-tokens tokens; a step is
 --accumulate of them and weighs every supervised token alike. --batch-tokens 1
 trains one conversation a micro-batch.
 
-Interrupted, it keeps a checkpoint in --out; the same command goes on from
-there and ends with the same bytes.`,
+Interrupted, it keeps checkpoints in --out; the same command goes on from the
+newest that is whole and ends with the same bytes. If it diverges, it writes the
+last weights that are known to be good, and fails.`,
 		Example: `  glmflow finetune --model chatglm3-6b --data chats.jsonl --out adapter
   glmflow finetune --model chatglm3-6b --data chats.jsonl --val held.jsonl --out adapter \
       --eval-every 100 --patience 3 --metrics curve.jsonl`,
@@ -57,28 +58,7 @@ there and ends with the same bytes.`,
 	flags.Float32Var(&o.LoRA.Alpha, "lora-alpha", o.LoRA.Alpha, "the adapters' output is scaled by alpha/rank")
 	flags.Float32Var(&o.LoRA.Dropout, "lora-dropout", o.LoRA.Dropout, "dropout on the adapters' input")
 	flags.StringSliceVar(&o.LoRA.Targets, "lora-targets", []string{"query_key_value"}, "layers that get an adapter: query_key_value, dense, dense_h_to_4h, dense_4h_to_h")
-	flags.Float64Var(&o.LearningRate, "lr", o.LearningRate, "peak learning rate")
-	flags.IntVar(&o.WarmupSteps, "warmup", o.WarmupSteps, "steps in which the learning rate rises to its peak")
-	flags.StringVar(&o.Decay, "decay", o.Decay, "how it falls afterwards: linear, cosine or constant")
-	flags.StringVar(&o.Optimizer, "optimizer", o.Optimizer, "adamw, sgd, or lion (which wants a --lr three to ten times smaller)")
-	flags.IntVar(&o.OptimizerBits, "optimizer-bits", o.OptimizerBits, "bits of a number that the optimizer remembers: 32, or 8 to save memory")
-	flags.Float64Var(&o.Beta1, "beta1", o.Beta1, "decay of the first moment of adamw and lion")
-	flags.Float64Var(&o.Beta2, "beta2", o.Beta2, "decay of the second; 0 means 0.999 for adamw and 0.99 for lion")
-	flags.Float64Var(&o.Eps, "eps", o.Eps, "epsilon of adamw")
-	flags.Float64Var(&o.Momentum, "momentum", o.Momentum, "momentum of sgd; 0 has none")
-	flags.BoolVar(&o.Nesterov, "nesterov", o.Nesterov, "Nesterov's momentum, of sgd")
-	flags.Float64Var(&o.WeightDecay, "weight-decay", o.WeightDecay, "weight decay: decoupled, but added to the gradient by sgd")
-	flags.StringSliceVar(&o.NoDecay, "no-decay", o.NoDecay, "what is not decayed: norms, biases, embeddings")
-	flags.Float64Var(&o.ClipNorm, "clip", o.ClipNorm, "largest gradient norm; 0 does not clip")
-	flags.IntVar(&o.Epochs, "epochs", o.Epochs, "passes over the data")
-	flags.IntVar(&o.MaxSteps, "max-steps", o.MaxSteps, "optimizer steps, whatever --epochs says; 0 leaves it to --epochs")
-	flags.IntVar(&o.BatchTokens, "batch-tokens", o.BatchTokens, "tokens packed into a micro-batch")
-	flags.IntVar(&o.Accumulate, "accumulate", o.Accumulate, "micro-batches a step")
-	flags.Uint64Var(&o.Seed, "seed", o.Seed, "of order, dropout and new adapters")
-	flags.BoolVar(&f.noShuffle, "no-shuffle", false, "keep the file's order")
-	flags.IntVar(&o.EvalEvery, "eval-every", o.EvalEvery, "steps between validations; 0 validates before and after only")
-	flags.IntVar(&o.Patience, "patience", o.Patience, "validations without improvement before stopping early; 0 never does")
-	flags.IntVar(&o.SaveEvery, "save-every", o.SaveEvery, "steps between checkpoints; 0 saves when interrupted only")
+	addTrainingFlags(flags, o, &f.noShuffle)
 	f.device.add(flags)
 	require(c, "model", "data", "out")
 	return c
@@ -129,6 +109,13 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	bar.Clear()
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w after step %d of %d; the same command goes on from there", err, result.Steps, result.Planned)
+	}
+	var diverged *finetune.DivergedError
+	if errors.As(err, &diverged) && diverged.Good >= 0 {
+		if failed := f.save(model); failed != nil {
+			return errors.Join(err, failed)
+		}
+		return fmt.Errorf("%w; they are in %s", err, f.out)
 	}
 	if err != nil {
 		return err
@@ -208,7 +195,11 @@ func stepLine(i finetune.StepInfo) string {
 func summary(r finetune.Result) string {
 	line := fmt.Sprintf("%d steps, %d tokens", r.Steps, r.Tokens)
 	if r.BestLoss != nil && r.StartLoss != nil {
-		line += fmt.Sprintf(", validation %.4f → %.4f at step %d", *r.StartLoss, *r.BestLoss, r.BestStep)
+		line += fmt.Sprintf(", validation %.4f → %.4f", *r.StartLoss, *r.BestLoss)
+		if r.BestAccuracy != nil {
+			line += fmt.Sprintf(", accuracy %.1f %%", 100**r.BestAccuracy)
+		}
+		line += fmt.Sprintf(" at step %d", r.BestStep)
 	} else if n := len(r.Curve); n > 0 {
 		line += fmt.Sprintf(", loss %.4f → %.4f", r.Curve[0].Loss, r.Curve[n-1].Loss)
 	}

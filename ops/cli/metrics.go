@@ -22,13 +22,14 @@ type metricsFile struct {
 
 // metricsLine is a line of it. Loss and norm of a skipped step are null.
 type metricsLine struct {
-	Step     int      `json:"step"`
-	Loss     *float64 `json:"loss"`
-	ValLoss  *float64 `json:"val_loss,omitempty"`
-	LR       float64  `json:"lr"`
-	GradNorm *float64 `json:"grad_norm"`
-	Tokens   int64    `json:"tokens"`  // in the step
-	Seconds  float64  `json:"seconds"` // it took, without validation
+	Step        int      `json:"step"`
+	Loss        *float64 `json:"loss"`
+	ValLoss     *float64 `json:"val_loss,omitempty"`
+	ValAccuracy *float64 `json:"val_accuracy,omitempty"`
+	LR          float64  `json:"lr"`
+	GradNorm    *float64 `json:"grad_norm"`
+	Tokens      int64    `json:"tokens"`  // in the step
+	Seconds     float64  `json:"seconds"` // it took, without validation
 }
 
 // step writes a line.
@@ -42,7 +43,7 @@ func (m *metricsFile) step(i finetune.StepInfo) {
 		}
 	}
 	m.err = json.NewEncoder(m.file).Encode(metricsLine{
-		Step: i.Step, Loss: number(i.Loss), ValLoss: i.ValLoss, LR: i.LR, GradNorm: number(i.GradNorm),
+		Step: i.Step, Loss: number(i.Loss), ValLoss: i.ValLoss, ValAccuracy: i.ValAccuracy, LR: i.LR, GradNorm: number(i.GradNorm),
 		Tokens: i.Tokens, Seconds: i.Took.Seconds(),
 	})
 }
