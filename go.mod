@@ -3,11 +3,13 @@ module github.com/glmflow/glmflow
 go 1.26.0
 
 require (
+	charm.land/bubbles/v2 v2.2.1 // the editor of chat: several lines, wide characters, input methods
+	charm.land/bubbletea/v2 v2.1.1 // what the editor runs in
 	charm.land/lipgloss/v2 v2.0.6 // tables that stay aligned with Chinese text in them
 	github.com/apache/arrow/go/v17 v17.0.0 // records in memory and in motion (Arrow IPC)
 	github.com/caarlos0/env/v11 v11.4.2 // GLMFLOW_* over the same struct as the file
 	github.com/cespare/xxhash/v2 v2.3.0 // MinHash signatures; a hash that is equal on every machine
-	github.com/charmbracelet/x/ansi v0.11.8 // how wide a text is on a terminal, and where to cut it
+	github.com/charmbracelet/x/ansi v0.11.9 // how wide a text is on a terminal, and where to cut it
 	github.com/charmbracelet/x/term v0.2.2 // whether it is a terminal, and how wide
 	github.com/daulet/tokenizers v1.22.1 // tag hftokenizers; the last whose crates need no git, docs/adr/0003
 	github.com/go-ego/gse v0.80.3 // Chinese by word, for ROUGE that compares with published numbers
@@ -40,9 +42,10 @@ require (
 	github.com/andybalholm/brotli v1.1.1 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/apache/thrift v0.20.0 // indirect
+	github.com/atotto/clipboard v0.1.4 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/charmbracelet/colorprofile v0.4.3 // indirect
-	github.com/charmbracelet/ultraviolet v0.0.0-20260811164956-006e29f97886 // indirect
+	github.com/charmbracelet/ultraviolet v0.0.0-20261008173134-6b8d4baf91b4 // indirect
 	github.com/charmbracelet/x/termios v0.1.1 // indirect
 	github.com/charmbracelet/x/windows v0.2.2 // indirect
 	github.com/clipperhouse/displaywidth v0.11.0 // indirect
@@ -60,7 +63,7 @@ require (
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/klauspost/cpuid/v2 v2.2.8 // indirect
 	github.com/lucasb-eyer/go-colorful v1.4.1 // indirect
-	github.com/mattn/go-runewidth v0.0.24 // indirect
+	github.com/mattn/go-runewidth v0.0.30 // indirect
 	github.com/minio/asm2plan9s v0.0.0-20200509001527-cdd76441f9d8 // indirect
 	github.com/minio/c2goasm v0.0.0-20190812172519-36a3d3bbc4f3 // indirect
 	github.com/minio/highwayhash v1.0.4 // indirect
@@ -78,7 +81,7 @@ require (
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/twpayne/go-geom v1.6.1 // indirect
 	github.com/vcaesar/cedar v0.20.2 // indirect
-	github.com/xo/terminfo v0.0.0-20220910002029-abceb7e1c41e // indirect
+	github.com/xo/terminfo v1.0.0 // indirect
 	github.com/zeebo/xxh3 v1.0.2 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel v1.46.0 // indirect

@@ -70,6 +70,20 @@ func (s *starts) Production(ctx context.Context, name string) (schemas.ReleaseRo
 	return release, ok, nil
 }
 
+// Model finds the model that ref names, for who uses it outside of the stages.
+func (a *App) Model(ctx context.Context, ref string) (evaluate.Ref, error) {
+	base, err := openBase(ctx, a.Config.Model.Base)
+	if err != nil {
+		return evaluate.Ref{}, err
+	}
+	m := models{base: base, ledger: a.Ledger, store: a.Store}
+	found, err := m.Resolve(ctx, ref)
+	if err != nil {
+		return evaluate.Ref{}, fmt.Errorf("%s: %w", ref, err)
+	}
+	return found, nil
+}
+
 // Resolve implements [evaluate.Models].
 func (m *models) Resolve(ctx context.Context, ref string) (evaluate.Ref, error) {
 	if ref == "" || ref == "base" {

@@ -74,6 +74,7 @@ signed ChatGLM3, and keeps doing that, every night, by itself.`,
 		newTokenizeCommand(env),
 		newScoreCommand(env),
 		newGenerateCommand(env),
+		newChatCommand(env),
 		newModelCommand(env),
 		newBenchCommand(env),
 	)

@@ -19,7 +19,7 @@ import (
 func TestPhrases(t *testing.T) {
 	said := map[string]string{}    // phrase → where
 	literal := map[string]string{} // any string in the code, since words come with data
-	for _, dir := range []string{"console", "demo"} {
+	for _, dir := range []string{"console", "demo", "talk"} {
 		sources, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
 		if err != nil || len(sources) == 0 {
 			t.Fatalf("no code in %s: %v", dir, err)
@@ -77,7 +77,7 @@ func readCode(t *testing.T, name string, said, literal map[string]string) {
 			return true
 		}
 		method, ok := call.Fun.(*ast.SelectorExpr)
-		if !ok || !slices.Contains([]string{"Sprintf", "line", "heading"}, method.Sel.Name) {
+		if !ok || !slices.Contains([]string{"Sprintf", "line", "heading", "note"}, method.Sel.Name) {
 			return true
 		}
 		if on, ok := method.X.(*ast.Ident); ok && on.Name == "fmt" {

@@ -37,6 +37,12 @@ func NewScreen(w io.Writer) *Screen {
 	return s
 }
 
+// Interactive reports whether a person types what r reads.
+func Interactive(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	return ok && xterm.IsTerminal(f.Fd())
+}
+
 func columns(text string) int {
 	n := 0
 	for _, c := range text {

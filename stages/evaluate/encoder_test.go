@@ -33,6 +33,8 @@ func (byteEncoder) Decode(ids []int32) string {
 	return string(text)
 }
 
+func (byteEncoder) Stream() *tokenizer.Stream { panic("answers are decoded whole") }
+
 // tokenRow encodes a conversation: user and assistant in turn.
 func tokenRow(id, lang string, turns ...string) schemas.TokenRow {
 	msgs := make([]chat.Message, len(turns))

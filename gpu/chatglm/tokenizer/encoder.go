@@ -18,6 +18,9 @@ type Encoder interface {
 	// space that Encode put there.
 	Decode(ids []int32) string
 
+	// Stream is Decode for ids that come one after the other.
+	Stream() *Stream
+
 	// Pieces is the number of pieces in the vocabulary, which is the id of the
 	// first special (see [SpecialsOf]).
 	Pieces() int
