@@ -41,7 +41,7 @@ type Options struct {
 // Run does the demo and returns its report.
 func Run(ctx context.Context, o Options) (Report, error) {
 	began := o.Now()
-	show := &display{progress: term.NewProgress(o.Screen, o.Now), p: o.Printer}
+	show := newDisplay(term.NewProgress(o.Screen, o.Now), o.Printer)
 	defer show.progress.Clear()
 	root := o.Config.Dir
 	dir, err := workplace(root, order{Logs: o.Logs, Mapping: o.Mapping, Seed: o.Seed})

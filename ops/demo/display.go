@@ -14,6 +14,11 @@ type display struct {
 	mu       sync.Mutex
 	progress *term.Progress
 	p        lang.Printer
+	last     map[string]pipeline.Progress // by stage
+}
+
+func newDisplay(progress *term.Progress, p lang.Printer) *display {
+	return &display{progress: progress, p: p, last: map[string]pipeline.Progress{}}
 }
 
 // observer hears of the jobs. The stages before the window are too quick for a
@@ -24,6 +29,7 @@ func (d *display) observer() pipeline.Observer {
 		JobProgress: func(job pipeline.JobInfo, p pipeline.Progress) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
+			d.last[job.Stage] = p
 			detail := p.Message
 			if loss, ok := p.Values["loss"]; ok {
 				detail = fmt.Sprintf("loss %.3f", loss)
@@ -36,7 +42,7 @@ func (d *display) observer() pipeline.Observer {
 			}
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			d.progress.Done(d.p.Sprintf(job.Stage), "")
+			d.progress.Done(d.p.Sprintf(job.Stage), d.summary(job.Stage))
 		},
 	}
 }
@@ -46,4 +52,15 @@ func (d *display) say(stage string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.progress.Show(d.p.Sprintf(stage), 0, 0, "")
+}
+
+// summary says in a few words what a stage did.
+func (d *display) summary(stage string) string {
+	switch p := d.last[stage]; p.Unit {
+	case "steps":
+		return d.p.Sprintf("%d steps", p.Done)
+	case "answers":
+		return d.p.Sprintf("%d answers compared", p.Total)
+	}
+	return d.p.Sprintf("done")
 }

@@ -36,6 +36,7 @@ func Chinese() map[string]string {
 		// The demo's progress.
 		"clean":                                "清洗",
 		"%d conversations of an invented shop": "一家虚构商店的 %d 段对话",
+		"%d steps":                             "%d 步", "%d answers compared": "对比回答 %d 条",
 		"trained on small talk, kept for the next time": "已用闲聊训练，保留供下次使用",
 		"found from an earlier time":                    "沿用之前训练的结果",
 		"%d conversations in, %d ready to learn from":   "输入对话 %d 段，可用于学习 %d 段",
