@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,13 +36,7 @@ func newModelsHistoryCommand(env Env) *cobra.Command {
 					table = append(table, []string{day(e.Time, env.Now()), fmt.Sprintf("%s %d", e.Action, e.Version), e.Actor, moves(e.Aliases)})
 					reasons = append(reasons, e.Reason)
 				}
-				// Reasons are sentences of people: whole, below their rows.
-				for i, row := range strings.Split(strings.TrimSuffix(s.Table(table), "\n"), "\n") {
-					say(s.W, "%s", row)
-					if reasons[i] != "" {
-						say(s.W, "%s", term.Wrap(reasons[i], s.Width, "    "))
-					}
-				}
+				writeNoted(s, s.Table(table), reasons)
 				return nil
 			})
 		},

@@ -27,12 +27,32 @@ func writeRejects(ctx context.Context, a *app.App, s *term.Screen, run string) e
 		return err
 	}
 	say(s.W, "\nRejected, each row kept with its reason:")
-	table := [][]string{{"stage", "rule", "rows", "for example"}}
+	table, examples := [][]string{{"stage", "rule", "rows"}}, []string{""}
 	for _, r := range rejects {
-		table = append(table, []string{r.stage, r.rule, digits(r.rows), r.example})
+		table, examples = append(table, []string{r.stage, r.rule, digits(r.rows)}), append(examples, r.example)
 	}
-	fmt.Fprint(s.W, s.Table(table, 2))
+	writeNoted(s, s.Table(table, 2), examples)
 	return nil
+}
+
+// writeNoted writes a table with a note below each row that has one: sentences
+// are read whole, on any terminal.
+func writeNoted(s *term.Screen, table string, notes []string) {
+	for i, row := range strings.Split(strings.TrimSuffix(table, "\n"), "\n") {
+		say(s.W, "%s", row)
+		if notes[i] != "" {
+			say(s.W, "%s", s.Style(term.Faint, term.Wrap(notes[i], s.Width, "    ")))
+		}
+	}
+}
+
+// example says where a row lies and why it was dropped; whole files have no line.
+func example(r schemas.Reject) string {
+	place := r.Origin.File
+	if r.Origin.Line > 0 {
+		place = fmt.Sprintf("%s:%d", place, r.Origin.Line)
+	}
+	return place + ": " + strings.TrimPrefix(r.Reason, r.Origin.File+": ")
 }
 
 // countRejects reads a run's rejected rows, in the order of the flow and then
@@ -57,7 +77,7 @@ func countRejects(ctx context.Context, a *app.App, run string) ([]reject, error)
 			i := slices.IndexFunc(found, func(r reject) bool { return r.stage == row.Stage && r.rule == row.Rule })
 			if i < 0 {
 				i = len(found)
-				found = append(found, reject{stage: row.Stage, rule: row.Rule, example: row.Origin.File + ":" + digits(row.Origin.Line) + " " + row.Reason})
+				found = append(found, reject{stage: row.Stage, rule: row.Rule, example: example(row)})
 			}
 			found[i].rows++
 		}
