@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,10 +16,10 @@ import (
 
 // scoreFlags are the flags of score.
 type scoreFlags struct {
-	model, adapter, dump string
-	data                 dataFlags
-	batchTokens          int
-	device               deviceFlags
+	model, adapter, dump, gradients string
+	data                            dataFlags
+	batchTokens                     int
+	device                          deviceFlags
 }
 
 func newScoreCommand(env Env) *cobra.Command {
@@ -31,7 +32,11 @@ one JSON line each: {"id","tokens","targets","nll"}: how many tokens it has, how
 many of them are targets, and the sum of their negative log-likelihoods in nats.
 
 With --dump it also writes the logits: a safetensors file with one fp32 tensor
-logits/<id> of shape [tokens, vocabulary] for each conversation.`,
+logits/<id> of shape [tokens, vocabulary] for each conversation. With --gradients
+it writes how the mean loss of all targets changes with every weight, adapters
+too and without dropout: a tensor of the weight's name and shape each. That is
+for checks against other implementations, and takes the memory of a full
+training without an optimizer.`,
 		Example: `  glmflow score --model chatglm3-6b --data held.jsonl
   glmflow score --model tiny --data rows.jsonl --dump logits.safetensors --device reference`,
 		Args: wrong(cobra.NoArgs),
@@ -42,6 +47,7 @@ logits/<id> of shape [tokens, vocabulary] for each conversation.`,
 	flags.StringVar(&f.adapter, "adapter", "", "PEFT directory to put on top of the model")
 	f.data.add(flags)
 	flags.StringVar(&f.dump, "dump", "", "safetensors file to write the logits to")
+	flags.StringVar(&f.gradients, "gradients", "", "safetensors file to write the gradient of the mean loss to")
 	flags.IntVar(&f.batchTokens, "batch-tokens", 2048, "tokens computed at once; a longer conversation goes alone")
 	f.device.add(flags)
 	require(c, "model", "data")
@@ -90,12 +96,21 @@ func (f *scoreFlags) run(c *cobra.Command, env Env) error {
 			return err
 		}
 	}
-	if f.dump == "" {
-		return nil
+	if f.dump != "" {
+		if err := safetensors.Create(f.dump, logits(c.Context(), model, rows, func(done int) {
+			bar.Show("dump", int64(done), int64(len(rows)), "")
+		}), nil); err != nil {
+			return err
+		}
 	}
-	return safetensors.Create(f.dump, logits(c.Context(), model, rows, func(done int) {
-		bar.Show("dump", int64(done), int64(len(rows)), "")
-	}), nil)
+	if f.gradients != "" {
+		values, err := gradients(c.Context(), model, rows, f.batchTokens)
+		if err != nil {
+			return err
+		}
+		return safetensors.Create(f.gradients, values, nil)
+	}
+	return nil
 }
 
 // take is how many of rows are computed at once: at least one, and as many as
@@ -136,6 +151,49 @@ func logits(ctx context.Context, model *chatglm.Model, rows []row, progress func
 		}
 	}
 	return out
+}
+
+// gradients are the tensors of --gradients. They stay on the device until they
+// are written.
+func gradients(ctx context.Context, model *chatglm.Model, rows []row, batchTokens int) ([]safetensors.Output, error) {
+	if _, ok := model.LoRA(); ok {
+		if err := model.SetDropout(0, 0); err != nil {
+			return nil, err
+		}
+	}
+	if err := model.TrainAll(); err != nil {
+		return nil, err
+	}
+	targets := 0
+	for _, r := range rows {
+		for _, l := range r.labels[1:] { // nothing stands before the first that could predict it
+			if l >= 0 {
+				targets++
+			}
+		}
+	}
+	if targets == 0 {
+		return nil, errors.New("gradients: no conversation has a target")
+	}
+	for rest := rows; len(rest) > 0; {
+		n := take(rest, batchTokens)
+		if _, _, err := model.Accumulate(packRows(rest[:n]), 1/float32(targets), 0); err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		rest = rest[n:]
+	}
+	dev := model.Device()
+	var out []safetensors.Output
+	for _, p := range model.Trainable() {
+		out = append(out, safetensors.Output{Name: p.Name, Shape: p.Shape, Read: func(dst []float32) error {
+			dev.Download(dst, p.Grad)
+			return dev.Sync()
+		}})
+	}
+	return out, nil
 }
 
 // fits finds the first row that has ids the model does not know.
