@@ -49,6 +49,9 @@ bench: build ## measure the machine's limits, training, answering, then each ker
 	done
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+parity: build ## compare with PyTorch and transformers, installed in a scratch environment (minutes, 6 GB)
+	ops/parity/run.sh bin/glmflow
+
 fmt: ## format the code
 	gofmt -w .
 
@@ -59,4 +62,4 @@ clean: ## remove what was built; caches of other builds stay
 tokenizers:
 	@ops/build/libtokenizers.sh >/dev/null
 
-.PHONY: help build run cuda test vet bench fmt clean tokenizers
+.PHONY: help build run cuda test vet bench parity fmt clean tokenizers
