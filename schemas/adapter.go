@@ -3,7 +3,7 @@ package schemas
 // An AdapterRow describes a trained candidate: the one row of adapter.
 type AdapterRow struct {
 	Name      string  `parquet:"name" json:"name"`     // the model's name, "assistant"
-	Method    string  `parquet:"method" json:"method"` // "lora" or "full"
+	Method    string  `parquet:"method" json:"method"` // "lora", "ptuning", "freeze" or "full"
 	Files     string  `parquet:"files" json:"files"`   // digest of the artifact tree: a PEFT directory, or a full checkpoint
 	Base      string  `parquet:"base" json:"base"`     // digest of the base model's tree
 	Parent    string  `parquet:"parent" json:"parent"` // digest of the adapter it continues, "" when from the base

@@ -15,9 +15,9 @@ const (
 	Full    = "full"    // every weight
 )
 
-// Whole reports whether the method changes the weights of the model itself: then
+// Whole reports whether a method changes the weights of the model itself: then
 // the outcome is a whole checkpoint and no adapter.
-func (o Options) Whole() bool { return o.Method == Full || o.Method == Freeze }
+func Whole(method string) bool { return method == Full || method == Freeze }
 
 // checkMethod validates the method and what belongs to it.
 func (o Options) checkMethod(check func(ok bool, field string, value any, want string)) {
@@ -40,7 +40,7 @@ func (o Options) checkMethod(check func(ok bool, field string, value any, want s
 	check(o.LabelSmoothing >= 0 && o.LabelSmoothing < 1, "label_smoothing", o.LabelSmoothing, "0 or more and less than 1")
 	check(o.Noise >= 0 && o.Noise <= math.MaxFloat32, "noise", o.Noise, "0 (none) or more, and finite")
 	check(o.Anchor >= 0 && o.Anchor <= math.MaxFloat32, "anchor", o.Anchor, "0 (none) or more, and finite")
-	check(o.Anchor == 0 || !o.Whole(), "anchor", o.Anchor,
+	check(o.Anchor == 0 || !Whole(o.Method), "anchor", o.Anchor,
 		fmt.Sprintf("0 with method %s: it compares with the base model, which is only there beside adapters", o.Method))
 }
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
-	"github.com/glmflow/glmflow/gpu/checkpoint/peft"
 	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/pipeline/artifact"
 	"github.com/glmflow/glmflow/pipeline/ledger"
@@ -121,7 +120,11 @@ func (m *models) checkout(ctx context.Context, name string, tree artifact.Digest
 
 // directory looks whether dir holds an adapter or a whole model.
 func (m *models) directory(name, dir string) (evaluate.Ref, error) {
-	if _, err := os.Stat(filepath.Join(dir, peft.ConfigFile)); err == nil {
+	kind, err := chatglm.AdapterKind(dir)
+	if err != nil {
+		return evaluate.Ref{}, fmt.Errorf("model %s: %w", name, err)
+	}
+	if kind != "" {
 		return evaluate.Ref{Name: name, Dir: m.base.dir, Adapter: dir}, nil
 	}
 	if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil {

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/finetune"
@@ -31,7 +30,8 @@ func newFinetuneCommand(env Env) *cobra.Command {
 		Use:   "finetune --model DIR --data FILE --out DIR",
 		Short: "Fine-tune a model on conversations",
 		Long: `finetune trains the model in --model on the conversations in --data and writes
-a PEFT adapter directory to --out, or with --method full a whole checkpoint.
+an adapter directory to --out: PEFT's layout with --method lora, the original
+project's prefix with ptuning. With freeze and full it is a whole checkpoint.
 
 Conversations are packed into micro-batches of --batch-tokens tokens; a step is
 --accumulate of them and weighs every supervised token alike. --batch-tokens 1
@@ -42,7 +42,10 @@ newest that is whole and ends with the same bytes. If it diverges, it writes the
 last weights that are known to be good, and fails.`,
 		Example: `  glmflow finetune --model chatglm3-6b --data chats.jsonl --out adapter
   glmflow finetune --model chatglm3-6b --data chats.jsonl --val held.jsonl --out adapter \
-      --eval-every 100 --patience 3 --metrics curve.jsonl`,
+      --eval-every 100 --patience 3 --metrics curve.jsonl
+  glmflow finetune --model chatglm3-6b --data chats.jsonl --out prefix --method ptuning --lr 1e-2
+  glmflow finetune --model chatglm3-6b --data chats.jsonl --out tuned --method freeze \
+      --freeze-all-but-last 3 --freeze-all-but-modules mlp`,
 		Args: wrong(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, env) },
 	}
@@ -51,13 +54,9 @@ last weights that are known to be good, and fails.`,
 	f.data.add(flags)
 	flags.StringVar(&f.out, "out", "", "directory to write; created")
 	flags.StringVar(&f.validation, "val", "", "conversations to validate on, like --data; the weights that are best on them are kept")
-	flags.StringVar(&f.adapter, "adapter", "", "PEFT directory to go on training, instead of a new adapter")
+	flags.StringVar(&f.adapter, "adapter", "", "directory of an adapter (PEFT or prefix) to go on training, instead of a new one")
 	flags.StringVar(&f.metrics, "metrics", "", `file to write {"step","loss","lr","grad_norm","tokens","seconds"} to, a line a step`)
-	flags.StringVar(&o.Method, "method", o.Method, "what to train: lora (adapters beside the weights) or full (every weight)")
-	flags.IntVar(&o.LoRA.Rank, "lora-rank", o.LoRA.Rank, "rank of the adapters")
-	flags.Float32Var(&o.LoRA.Alpha, "lora-alpha", o.LoRA.Alpha, "the adapters' output is scaled by alpha/rank")
-	flags.Float32Var(&o.LoRA.Dropout, "lora-dropout", o.LoRA.Dropout, "dropout on the adapters' input")
-	flags.StringSliceVar(&o.LoRA.Targets, "lora-targets", []string{"query_key_value"}, "layers that get an adapter: query_key_value, dense, dense_h_to_4h, dense_4h_to_h")
+	addMethodFlags(flags, o)
 	addTrainingFlags(flags, o, &f.noShuffle)
 	f.device.add(flags)
 	require(c, "model", "data", "out")
@@ -69,8 +68,11 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	if err := f.options.Validate(); err != nil {
 		return usageError{err}
 	}
-	if err := f.checkAdapter(c.Flags()); err != nil {
+	if err := f.checkMethodFlags(c.Flags()); err != nil {
 		return err
+	}
+	for _, d := range f.options.Doubts() {
+		fmt.Fprintln(c.ErrOrStderr(), "note:", d)
 	}
 	train, err := f.data.rows(c.Context(), c.ErrOrStderr(), f.model)
 	if err != nil {
@@ -152,28 +154,12 @@ func identity(dir string) (string, error) {
 	return all.String(), nil
 }
 
-// checkAdapter finds flags that make no sense together with --adapter.
-func (f *finetuneFlags) checkAdapter(flags *pflag.FlagSet) error {
-	if f.adapter == "" {
-		return nil
-	}
-	if f.options.Method != finetune.LoRA {
-		return usagef("--adapter goes with --method lora")
-	}
-	for _, name := range []string{"lora-rank", "lora-alpha", "lora-targets"} {
-		if flags.Changed(name) {
-			return usagef("--%s is for new adapters: that of --adapter stays as it is", name)
-		}
-	}
-	return nil
-}
-
 // save writes what was trained.
 func (f *finetuneFlags) save(model *chatglm.Model) error {
 	if err := os.MkdirAll(f.out, 0o755); err != nil {
 		return err
 	}
-	if f.options.Method == finetune.Full {
+	if finetune.Whole(f.options.Method) {
 		return errors.Join(model.Save(f.out), chatglm.CopyCompanions(f.out, f.model))
 	}
 	return model.SaveAdapter(f.out, f.model)

@@ -28,7 +28,7 @@ func addTrainingFlags(flags *pflag.FlagSet, o *finetune.Options, noShuffle *bool
 	flags.IntVar(&o.Accumulate, "accumulate", o.Accumulate, "micro-batches a step")
 	flags.StringVar(&o.AccumulateBy, "accumulate-by", o.AccumulateBy, "what weighs alike in a step: tokens, or batches as in the original scripts")
 	flags.Var(&o.Memory, "memory", "what training may take, such as 8GiB: what does not fit is computed twice; 0 does not limit")
-	flags.Uint64Var(&o.Seed, "seed", o.Seed, "of order, dropout and new adapters")
+	flags.Uint64Var(&o.Seed, "seed", o.Seed, "of order, dropout, noise and new adapters")
 	flags.BoolVar(noShuffle, "no-shuffle", false, "keep the file's order")
 	flags.IntVar(&o.EvalEvery, "eval-every", o.EvalEvery, "steps between validations; 0 validates before and after only")
 	flags.StringVar(&o.Metric, "metric", o.Metric, "of validation, by which weights are the best: loss, perplexity or accuracy")

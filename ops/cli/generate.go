@@ -46,7 +46,7 @@ Seed and prompt decide an answer, whatever --batch is.`,
 	}
 	o, flags := &f.options, c.Flags()
 	flags.StringVar(&f.model, "model", "", "directory of the model: config.json, weights, tokenizer.model")
-	flags.StringVar(&f.adapter, "adapter", "", "PEFT directory to put on top of the model")
+	flags.StringVar(&f.adapter, "adapter", "", "directory of an adapter (PEFT or prefix) to put on top of the model")
 	f.data.add(flags)
 	flags.BoolVar(&f.greedy, "greedy", false, "always take the likeliest token; temperature, top-p and top-k do not matter then")
 	flags.IntVar(&o.MaxNew, "max-new", o.MaxNew, "tokens an answer may have")

@@ -16,12 +16,13 @@ import (
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 )
 
-// modelInfo describes a directory: a checkpoint or a PEFT adapter.
+// modelInfo describes a directory: a checkpoint, a PEFT adapter or a prefix.
 type modelInfo struct {
 	Dir        string          `json:"dir"`
 	Kind       string          `json:"kind"` // "model" or "adapter"
 	Config     *chatglm.Config `json:"config,omitempty"`
 	Adapter    *adapterInfo    `json:"adapter,omitempty"`
+	Prefix     *prefixInfo     `json:"prefix,omitempty"`
 	Parameters int64           `json:"parameters"` // in the files
 	Bytes      int64           `json:"bytes"`      // of the weights' files
 	Vocabulary *vocabularyInfo `json:"vocabulary,omitempty"`
@@ -35,6 +36,11 @@ type adapterInfo struct {
 	Targets []string `json:"targets"`
 }
 
+type prefixInfo struct {
+	Tokens     int  `json:"tokens"`
+	Projection bool `json:"projection"`
+}
+
 type vocabularyInfo struct {
 	Pieces int    `json:"pieces"`
 	Digest string `json:"digest"`
@@ -46,7 +52,8 @@ func newModelInfoCommand() *cobra.Command {
 		Use:   "info DIR",
 		Short: "Describe a model or an adapter directory",
 		Long: `info says what a directory holds: the shape and size of a ChatGLM3 checkpoint and
-its vocabulary, or the rank, targets and base of a PEFT adapter.`,
+its vocabulary, the rank, targets and base of a PEFT adapter, or the length of a
+prefix.`,
 		Example: `  glmflow model info chatglm3-6b --json`,
 		Args:    wrong(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -85,6 +92,9 @@ func describeModel(dir string) (modelInfo, error) {
 			return info, err
 		}
 		info.Config = &shape
+		if err := info.describePrefix(); err != nil {
+			return info, err
+		}
 	default:
 		return info, err
 	}
@@ -94,6 +104,20 @@ func describeModel(dir string) (modelInfo, error) {
 		return info, err
 	}
 	return info, info.measure()
+}
+
+// describePrefix looks for a P-Tuning prefix, alone or in a model.
+func (i *modelInfo) describePrefix() error {
+	prefix, ok, err := chatglm.ReadPrefixConfig(i.Dir)
+	if err != nil || !ok {
+		return err
+	}
+	i.Prefix = &prefixInfo{prefix.Tokens, prefix.Projection}
+	kind, err := chatglm.AdapterKind(i.Dir)
+	if kind == chatglm.KindPrefix {
+		i.Kind, i.Config = "adapter", nil
+	}
+	return err
 }
 
 // measure adds up the weights' files. An adapter's parameters are counted there,
@@ -148,6 +172,9 @@ func (i *modelInfo) lines() [][2]string {
 		add("base", "%s", a.Base)
 		add("rank", "%d, alpha %g, dropout %g", a.Rank, a.Alpha, a.Dropout)
 		add("targets", "%s", strings.Join(a.Targets, ", "))
+	}
+	if p := i.Prefix; p != nil {
+		add("prefix", "%d tokens, projection %t", p.Tokens, p.Projection)
 	}
 	add("parameters", "%d", i.Parameters)
 	add("files", "%d bytes of weights", i.Bytes)

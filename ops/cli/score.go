@@ -44,7 +44,7 @@ training without an optimizer.`,
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.model, "model", "", "directory of the model: config.json, weights, tokenizer.model")
-	flags.StringVar(&f.adapter, "adapter", "", "PEFT directory to put on top of the model")
+	flags.StringVar(&f.adapter, "adapter", "", "directory of an adapter (PEFT or prefix) to put on top of the model")
 	f.data.add(flags)
 	flags.StringVar(&f.dump, "dump", "", "safetensors file to write the logits to")
 	flags.StringVar(&f.gradients, "gradients", "", "safetensors file to write the gradient of the mean loss to")

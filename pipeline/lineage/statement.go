@@ -42,7 +42,7 @@ type Predicate struct {
 	Adapter    string           `json:"adapter"`          // tree of the adapter
 	Window     string           `json:"window"`           // window manifest: exactly the rows that were seen
 	Rows       map[string]int64 `json:"rows"`             // conversations in each split of the window; every row carries its origin
-	Method     string           `json:"method"`           // "lora" or "full"
+	Method     string           `json:"method"`           // "lora", "ptuning", "freeze" or "full"
 	Config     json.RawMessage  `json:"config,omitempty"` // the training options
 	Seed       uint64           `json:"seed"`
 	Device     string           `json:"device"` // kind of processor

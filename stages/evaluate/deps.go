@@ -34,7 +34,7 @@ type Models interface {
 type Ref struct {
 	Name    string // what a score calls it: "base", "assistant:3", "adapter sha256:…"
 	Dir     string // directory of the base model, or of a fully trained one
-	Adapter string // directory of the PEFT adapter on top of it, "" for none
+	Adapter string // directory of the adapter on top of it, "" for none
 }
 
 // Data finds conversations that are not in a window.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
+	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/pipeline"
 	"github.com/glmflow/glmflow/pipeline/artifact"
 	"github.com/glmflow/glmflow/pipeline/window"
@@ -122,7 +123,7 @@ func (s *Stage) trained(ctx context.Context, store *artifact.Store, a schemas.Ad
 		return Ref{}, fmt.Errorf("files of the adapter: %w", missing(err))
 	}
 	ref := Ref{Name: "adapter " + a.Files, Dir: dir}
-	if a.Method != "full" {
+	if !finetune.Whole(a.Method) {
 		ref.Adapter = dir
 		if ref.Dir, err = s.deps.Models.Base(ctx, a.Base); err != nil {
 			return Ref{}, fmt.Errorf("base of the adapter: %w", missing(err))
@@ -190,12 +191,15 @@ func (o *opened) switchTo(ctx context.Context, models Models, ref Ref) (*chatglm
 		}
 		o.model = m
 	}
+	before := o.ref.Adapter
 	o.ref = ref
-	if ref.Adapter == "" {
-		o.model.RemoveAdapters()
-		return o.model, nil
+	if ref.Adapter != "" {
+		return o.model, o.model.LoadAdapter(ref.Adapter)
 	}
-	return o.model, o.model.LoadAdapter(ref.Adapter)
+	if before != "" {
+		o.model.RemoveAdapters()
+	}
+	return o.model, nil
 }
 
 func (o *opened) close() {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/pipeline/window"
 	"github.com/glmflow/glmflow/schemas"
 )
@@ -37,7 +38,8 @@ func (c candidate) card() ([]byte, error) {
 		Lineage   string
 		FirstLoss float64
 		CurveFile string
-	}{c.ScoreRow, c.version, c.window, c.rows(), LineageFile, c.firstLoss(), CurveFile})
+		Whole     bool // the version is a model of its own, and no adapter
+	}{c.ScoreRow, c.version, c.window, c.rows(), LineageFile, c.firstLoss(), CurveFile, finetune.Whole(c.Adapter.Method)})
 	return out.Bytes(), err
 }
 

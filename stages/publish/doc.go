@@ -9,7 +9,7 @@
 // # Produces
 //
 // release: one row, the new version. Its files are the adapter's own directory,
-// loadable by PEFT as it is, with README.md (a model card), loss.svg (the loss
+// loadable by PEFT as it is where the method is lora, with README.md (a model card), loss.svg (the loss
 // curve) and lineage.dsse.json beside it: a signed statement of every file's
 // digest and of what the model was made from (pipeline/lineage). [Verify] checks
 // it all.

@@ -18,8 +18,8 @@ const (
 type Config struct {
 	// Init is what a training starts from: "production" continues the adapter
 	// in production when it was made for the same base model with the same
-	// method, rank and target layers; "base" always begins anew.
-	// Default "production".
+	// method and shape (rank and target layers, or tokens of the prefix);
+	// "base" always begins anew. Default "production".
 	Init string `yaml:"init"`
 
 	// Lease is the silence after which another process may take the job over.

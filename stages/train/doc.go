@@ -8,9 +8,10 @@
 //
 // # Produces
 //
-// adapter: one [schemas.AdapterRow], whose Files is the tree of a PEFT
-// directory (adapter_config.json, adapter_model.safetensors) or, with method
-// full, of a whole Hugging Face checkpoint.
+// adapter: one [schemas.AdapterRow], whose Files is the tree of a PEFT directory
+// (adapter_config.json, adapter_model.safetensors), with method ptuning of a
+// prefix directory (config.json, model.safetensors), with methods freeze and full
+// of a whole Hugging Face checkpoint.
 //
 // # Guarantees
 //

@@ -235,6 +235,57 @@ func TestTrainsAnAdapter(t *testing.T) {
 	}
 }
 
+// TestEveryMethodLeavesItsFiles: an adapter or a whole model, and the next
+// training goes on from it where it may.
+func TestEveryMethodLeavesItsFiles(t *testing.T) {
+	for method, want := range map[string]struct {
+		files     []string
+		trainable int64
+	}{
+		finetune.LoRA:    {[]string{"adapter_config.json", "adapter_model.safetensors"}, 2 * (2*16 + 32*2)},
+		finetune.PTuning: {[]string{"config.json", "model.safetensors"}, 3 * 2 * 2 * 8},
+		finetune.Freeze:  {[]string{"config.json", "model.safetensors", "tokenizer.model"}, 0},
+		finetune.Full:    {[]string{"config.json", "model.safetensors", "tokenizer.model"}, 0},
+	} {
+		t.Run(method, func(t *testing.T) {
+			b := newBench(t)
+			store := pipelinetest.Store(t)
+			c := config()
+			c.Method, c.Prefix.Tokens, c.Part.Last = method, 3, 1
+			in := b.input(t, b.enc.Digest())
+			row := adapter(t, store, b.stage(t, c, 2), in)
+			if row.Method != method || want.trainable > 0 && row.Trainable != want.trainable {
+				t.Errorf("the row says method %s and %d trainable weights, want %d", row.Method, row.Trainable, want.trainable)
+			}
+			files, err := store.Tree(t.Context(), artifact.Digest(row.Files))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, f := range files {
+				names = append(names, f.Path)
+			}
+			if d := cmp.Diff(want.files, names); d != "" {
+				t.Errorf("files (-want +got):\n%s", d)
+			}
+			b.models.production = &schemas.ReleaseRow{Name: "assistant", Version: 1, Adapter: row.Files, Base: row.Base}
+			c.Seed = 7
+			in.Edit = func(e *schemas.Event) { e.ID = "again" }
+			if next := adapter(t, store, b.stage(t, c, 1), in); next.Parent != row.Files {
+				t.Errorf("the next training continues %q, want %q", next.Parent, row.Files)
+			}
+			c.Method = finetune.PTuning
+			if method == finetune.PTuning {
+				c.Prefix.Tokens = 4
+			}
+			in.Edit = func(e *schemas.Event) { e.ID = "otherwise" }
+			if other := adapter(t, store, b.stage(t, c, 1), in); other.Parent != "" {
+				t.Errorf("another method continues %q", other.Parent)
+			}
+		})
+	}
+}
+
 func TestWorkersChangeNothing(t *testing.T) {
 	b := newBench(t)
 	in := b.input(t, b.enc.Digest())

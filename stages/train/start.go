@@ -72,24 +72,47 @@ func (s *Stage) unfit(ctx context.Context, store *artifact.Store, tree, madeFor,
 	if err != nil {
 		return "", fmt.Errorf("the adapter in production: %w", err)
 	}
-	config, err := peft.ReadConfig(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		if s.config.Method == finetune.Full {
-			return "", nil
-		}
-		return "it is a whole checkpoint, the method is lora", nil
+	kind, err := chatglm.AdapterKind(dir)
+	if err != nil {
+		return "", err
 	}
+	method := s.config.Method
+	switch {
+	case kind == "" && !finetune.Whole(method):
+		return "it is a whole checkpoint, the method is " + method, nil
+	case kind == "":
+		return "", nil
+	case kind != method:
+		return fmt.Sprintf("it is an adapter of method %s, the method is %s", kind, method), nil
+	case kind == chatglm.KindPrefix:
+		return s.unfitPrefix(dir)
+	}
+	return s.unfitLoRA(dir)
+}
+
+func (s *Stage) unfitLoRA(dir string) (string, error) {
+	config, err := peft.ReadConfig(dir)
 	if err != nil {
 		return "", err
 	}
 	want := s.config.LoRA
 	switch {
-	case s.config.Method != finetune.LoRA:
-		return "it is an adapter, the method is " + s.config.Method, nil
-	case config.R != want.Rank || float32(config.LoraAlpha) != want.Alpha:
-		return fmt.Sprintf("it has rank %d and alpha %g, configured are %d and %g", config.R, config.LoraAlpha, want.Rank, want.Alpha), nil
+	case config.R != want.Rank || float32(config.LoraAlpha) != want.Alpha || config.RSLoRA != want.RSLoRA:
+		return fmt.Sprintf("it has rank %d, alpha %g and rslora %t, configured are %d, %g and %t",
+			config.R, config.LoraAlpha, config.RSLoRA, want.Rank, want.Alpha, want.RSLoRA), nil
 	case !sameLayers(config.TargetModules, want.Targets):
 		return fmt.Sprintf("it adapts %v, configured is %v", config.TargetModules, want.Targets), nil
+	}
+	return "", nil
+}
+
+func (s *Stage) unfitPrefix(dir string) (string, error) {
+	have, _, err := chatglm.ReadPrefixConfig(dir)
+	if err != nil {
+		return "", err
+	}
+	if want := s.config.Prefix; have.Tokens != want.Tokens || have.Projection != want.Projection {
+		return fmt.Sprintf("it has %d tokens and projection %t, configured are %d and %t", have.Tokens, have.Projection, want.Tokens, want.Projection), nil
 	}
 	return "", nil
 }
@@ -113,7 +136,7 @@ func (s *Stage) open(ctx context.Context, job *pipeline.Job, base string, from s
 		if err != nil {
 			return nil, err
 		}
-		if s.config.Method == finetune.Full {
+		if finetune.Whole(s.config.Method) {
 			dir = tree
 		} else {
 			adapter = tree
@@ -138,7 +161,7 @@ func (s *Stage) files(ctx context.Context, job *pipeline.Job, model *chatglm.Mod
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	if s.config.Method == finetune.Full {
+	if finetune.Whole(s.config.Method) {
 		err = errors.Join(model.Save(dir), chatglm.CopyCompanions(dir, base))
 	} else {
 		err = model.SaveAdapter(dir, from.Base)
