@@ -73,3 +73,22 @@ func TestDataDir(t *testing.T) {
 		t.Errorf("without a home: %v", err)
 	}
 }
+
+// TestBadEnvironment: every mistake is named by its variable, and what others
+// keep there is left alone.
+func TestBadEnvironment(t *testing.T) {
+	for variable, want := range map[string]string{
+		"GLMFLOW_DEVICE_WORKERS=many":     `GLMFLOW_DEVICE_WORKERS is "many": want a value such as 0`,
+		"GLMFLOW_REDELIVER=soon":          `GLMFLOW_REDELIVER is "soon": want a value such as 0s`,
+		"GLMFLOW_DEVICE_WORKRES=2":        "GLMFLOW_DEVICE_WORKRES is no setting: there are GLMFLOW_DEVICE_BACKEND, GLMFLOW_DEVICE_WORKERS",
+		"GLMFLOW_TRAIN_LEARNING_RATE=0.1": "GLMFLOW_TRAIN_LEARNING_RATE: the section train is configured in the file alone",
+		"GLMFLOW_LANG=zh":                 "",
+		"GLMFLOW_E2E_SOAK=20":             "",
+		"DEVICE_WORKRES=2":                "",
+	} {
+		_, err := Load("", []string{"HOME=/home/x", variable})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: error %v, want %q", variable, err, want)
+		}
+	}
+}

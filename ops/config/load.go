@@ -41,7 +41,7 @@ func Load(path string, environ []string) (Config, error) {
 			return Config{}, fmt.Errorf("configuration %s:\n%w", path, err)
 		}
 	}
-	if err := env.ParseWithOptions(&c, env.Options{Prefix: Prefix, Environment: env.ToMap(environ)}); err != nil {
+	if err := overlay(&c, env.ToMap(environ)); err != nil {
 		return Config{}, fmt.Errorf("environment: %w", err)
 	}
 	if c.Dir == "" {

@@ -34,7 +34,7 @@ func Chinese() map[string]string {
 		"History": "历史", "action": "操作", "publish": "发布", "promote": "提升", "rollback": "回滚",
 
 		// The demo's progress.
-		"clean":                                "清洗",
+		"ingest": "导入", "clean": "清洗", "train": "训练", "evaluate": "评估",
 		"%d conversations of an invented shop": "一家虚构商店的 %d 段对话",
 		"%d steps":                             "%d 步", "%d answers compared": "对比回答 %d 条",
 		"trained on small talk, kept for the next time": "已用闲聊训练，保留供下次使用",
