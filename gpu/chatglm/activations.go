@@ -72,6 +72,15 @@ func (m *Model) ActivationBytes(tokens, recompute int) int64 {
 	return 4 * width * int64(tokens)
 }
 
+// WeightBytes is what the weights take of the device's memory.
+func (m *Model) WeightBytes() int64 {
+	n := int64(0)
+	for _, p := range m.params {
+		n += 4 * int64(p.W.Len())
+	}
+	return n
+}
+
 // room makes sure that a batch of n tokens fits.
 func (m *Model) room(n int, train bool) (*activations, error) {
 	if a := m.acts; a != nil {

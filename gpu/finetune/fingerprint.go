@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"hash"
 )
 
@@ -27,13 +28,19 @@ func (r *run) fingerprint(held []Example) (string, error) {
 		return "", err
 	}
 	h.Write(head)
+	largest := 0
 	for _, p := range r.params {
-		w, err := r.download(p)
-		if err != nil {
+		largest = max(largest, p.W.Len())
+	}
+	values := make([]float32, largest)
+	for _, p := range r.params {
+		w := values[:p.W.Len()]
+		r.dev.Download(w, p.W)
+		if err := r.dev.Sync(); err != nil {
 			return "", err
 		}
-		h.Write([]byte(p.Name))
-		hashNumbers(h, w)
+		fmt.Fprintf(h, "%s %d\n", p.Name, len(w))
+		hashFloats(h, w)
 	}
 	for _, examples := range [][]Example{r.train, held} {
 		hashNumbers(h, []int64{int64(len(examples))})
@@ -46,7 +53,7 @@ func (r *run) fingerprint(held []Example) (string, error) {
 }
 
 // hashNumbers adds a slice and its length.
-func hashNumbers[T int32 | int64 | float32](h hash.Hash, v []T) {
+func hashNumbers[T int32 | int64](h hash.Hash, v []T) {
 	// Neither a hash nor a slice of fixed-size numbers can make this fail.
 	_ = binary.Write(h, binary.LittleEndian, int64(len(v)))
 	_ = binary.Write(h, binary.LittleEndian, v)

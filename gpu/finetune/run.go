@@ -56,6 +56,9 @@ func (h Hooks) complete() Hooks {
 // Adapters, gradients and optimizer state live on the device, a copy of the best
 // weights in host memory. The gradients stay until [chatglm.Model.Freeze]. After
 // an error the model has the weights of the last step, but for [DivergedError].
+//
+// With [Options.Memory] all that has a limit, and layers whose activations do not
+// fit compute them twice, which changes no bit of the result.
 func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Options, h Hooks) (Result, error) {
 	if err := o.Validate(); err != nil {
 		return Result{}, err
@@ -87,25 +90,26 @@ func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Opti
 // run is a training in progress. Everything that changes while it runs is in
 // state, in the parameters and moments on the device, and in best.
 type run struct {
-	model     *chatglm.Model
-	dev       device.Device
-	params    []optim.Param // trainable
-	optimizer *optim.Optimizer
-	average   *optim.Average // nil without one
-	schedule  optim.Schedule
-	options   Options
-	hooks     Hooks
-	log       *slog.Logger
-	train     []Example
-	plan      *plan
-	val       []chatglm.Batch
-	slot      int         // of the next checkpoint
-	best      [][]float32 // of each of params, at state.BestStep; nil before a finite validation
-	state     state
-	cut       int
-	dropped   int
-	resumed   int
-	trainable int64
+	model      *chatglm.Model
+	dev        device.Device
+	params     []optim.Param // trainable
+	optimizer  *optim.Optimizer
+	average    *optim.Average // nil without one
+	schedule   optim.Schedule
+	options    Options
+	hooks      Hooks
+	log        *slog.Logger
+	train      []Example
+	plan       *plan
+	val        []chatglm.Batch
+	slot       int         // of the next checkpoint
+	best       [][]float32 // of each of params, at state.BestStep; nil before a finite validation
+	state      state
+	cut        int
+	dropped    int
+	resumed    int
+	recomputed int
+	trainable  int64
 }
 
 func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*run, error) {
@@ -145,6 +149,9 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 		if r.state.Identity, err = r.fingerprint(held); err != nil {
 			return nil, fmt.Errorf("identity of the run: %w", err)
 		}
+	}
+	if err := r.fit(held); err != nil {
+		return nil, err
 	}
 	if r.optimizer, err = optim.New(r.dev, r.params, o.rule(), o.OptimizerBits); err != nil {
 		return nil, err
@@ -220,6 +227,7 @@ func (r *run) leftOver() StepInfo {
 func (r *run) result() Result {
 	res := r.state.Result
 	res.Planned, res.Resumed, res.Trainable = r.plan.total, r.resumed, r.trainable
+	res.Recomputed = r.recomputed
 	res.Cut, res.Dropped = r.cut, r.dropped
 	if r.best == nil {
 		res.BestStep = res.Steps

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-
-	"github.com/glmflow/glmflow/gpu/optim"
 )
 
 // Metrics of a validation.
@@ -132,22 +130,16 @@ func (r *run) measure(ctx context.Context) (measurement, error) {
 
 // keep copies the trainable parameters to host memory: they are the best.
 func (r *run) keep() error {
-	best := make([][]float32, len(r.params))
-	for i, p := range r.params {
-		var err error
-		if best[i], err = r.download(p); err != nil {
-			return err
+	if r.best == nil {
+		r.best = make([][]float32, len(r.params))
+		for i, p := range r.params {
+			r.best[i] = make([]float32, p.W.Len())
 		}
 	}
-	r.best = best
-	return nil
-}
-
-// download copies a parameter to host memory.
-func (r *run) download(p optim.Param) ([]float32, error) {
-	w := make([]float32, p.W.Len())
-	r.dev.Download(w, p.W)
-	return w, r.dev.Sync()
+	for i, p := range r.params {
+		r.dev.Download(r.best[i], p.W)
+	}
+	return r.dev.Sync()
 }
 
 // leave puts into the model what a run leaves there: the best weights, else their

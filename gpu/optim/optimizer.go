@@ -78,7 +78,7 @@ func newMoment(dev device.Device, n, bits int) (device.Moment, error) {
 
 func isNarrow(n, bits int) bool { return bits == 8 && n >= narrowFrom }
 
-// Bytes is what the moments of a parameter of n values take.
+// Bytes is what the rule's moments of a parameter of n values take.
 func Bytes(rule Rule, n, bits int) int64 {
 	values, scales := device.MomentSizes(n, isNarrow(n, bits))
 	return 4 * int64(rule.Moments()) * int64(values+scales)

@@ -192,7 +192,7 @@ func summary(r finetune.Result) string {
 	for _, note := range []struct {
 		n    int
 		what string
-	}{{r.Resumed, "resumed at step %d"}, {r.Skipped, "%d skipped steps"}, {r.Cut, "%d conversations cut"}, {r.Dropped, "%d conversations without a target"}} {
+	}{{r.Resumed, "resumed at step %d"}, {r.Recomputed, "%d layers computed twice"}, {r.Skipped, "%d skipped steps"}, {r.Cut, "%d conversations cut"}, {r.Dropped, "%d conversations without a target"}} {
 		if note.n > 0 {
 			line += ", " + fmt.Sprintf(note.what, note.n)
 		}
