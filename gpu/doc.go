@@ -5,7 +5,7 @@
 //	chatglm/     the model, its tokenizer and its chat format
 //	optim/       AdamW, schedules, clipping
 //	finetune/    the training loop
-//	checkpoint/  files of other tools: safetensors, PEFT
+//	checkpoint/  files of other tools: safetensors, torch, PEFT
 //	bench/       how fast it is, and what the machine could do at best
 //
 // Nothing below gpu imports anything of the pipeline: the engine can be used

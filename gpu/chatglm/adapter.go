@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/glmflow/glmflow/gpu/checkpoint"
 	"github.com/glmflow/glmflow/gpu/checkpoint/peft"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 )
@@ -38,7 +39,7 @@ func AdapterKind(dir string) (string, error) {
 	if err != nil || !isPrefix {
 		return "", err
 	}
-	files, err := safetensors.OpenDir(dir)
+	files, err := checkpoint.OpenDir(dir)
 	if err != nil {
 		return "", err
 	}

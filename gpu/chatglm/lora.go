@@ -200,17 +200,17 @@ func (m *Model) loadLoRA(dir string) error {
 	if err != nil {
 		return fmt.Errorf("adapter %s: %w", dir, err)
 	}
-	branches := m.branches(c)
+	branches, tensors := m.branches(c), file.Tensors()
 	for _, n := range branches {
 		for _, s := range []spec{n.a, n.b} {
-			if t, ok := file.Tensor(s.name); !ok {
+			if shape, ok := tensors[s.name]; !ok {
 				return fmt.Errorf("adapter %s: tensor %q: %w", dir, s.name, safetensors.ErrNoTensor)
-			} else if !slices.Equal(t.Shape, s.shape) {
-				return fmt.Errorf("adapter %s: tensor %q has shape %v, this base model needs %v", dir, s.name, t.Shape, s.shape)
+			} else if !slices.Equal(shape, s.shape) {
+				return fmt.Errorf("adapter %s: tensor %q has shape %v, this base model needs %v", dir, s.name, shape, s.shape)
 			}
 		}
 	}
-	if have, want := len(file.Tensors()), 2*len(branches); have != want {
+	if have, want := len(tensors), 2*len(branches); have != want {
 		return fmt.Errorf("adapter %s: %d tensors, this base model takes %d", dir, have, want)
 	}
 	m.RemoveAdapters()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/glmflow/glmflow/gpu/checkpoint"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 )
 
@@ -57,7 +58,7 @@ func (m *Model) savePrefix(dir, base string) error {
 // loadPrefix reads the prefix of c from dir, where a whole model may be beside
 // it.
 func (m *Model) loadPrefix(dir string, c PrefixConfig) error {
-	files, err := safetensors.OpenDir(dir)
+	files, err := checkpoint.OpenDir(dir)
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (m *Model) loadPrefix(dir string, c PrefixConfig) error {
 }
 
 // fits compares the prefix's tensors in files with those of a model of shape m.
-func (c PrefixConfig) fits(m Config, files *safetensors.Dir) error {
+func (c PrefixConfig) fits(m Config, files *checkpoint.Dir) error {
 	known := map[string]bool{}
 	for _, s := range c.specs(m) {
 		known[s.name] = true

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/glmflow/glmflow/gpu/checkpoint"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 )
 
@@ -37,7 +38,7 @@ func TestPrefixDirectories(t *testing.T) {
 			if kind, err := AdapterKind(dir); kind != KindPrefix || err != nil {
 				t.Errorf("the directory is %q (%v)", kind, err)
 			}
-			files, err := safetensors.OpenDir(dir)
+			files, err := checkpoint.OpenDir(dir)
 			if err != nil {
 				t.Fatal(err)
 			}

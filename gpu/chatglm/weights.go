@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/glmflow/glmflow/gpu/checkpoint"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 	"github.com/glmflow/glmflow/gpu/device"
 )
@@ -82,7 +83,7 @@ func Open(dir string, dev device.Device) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := safetensors.OpenDir(dir)
+	files, err := checkpoint.OpenDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +113,7 @@ func Open(dir string, dev device.Device) (*Model, error) {
 
 // matches compares the tensors in files with those of the configuration. A
 // prefix's are looked at elsewhere.
-func (c Config) matches(files *safetensors.Dir, hasPrefix bool) error {
+func (c Config) matches(files *checkpoint.Dir, hasPrefix bool) error {
 	if hasPrefix && !slices.Contains(files.Names(), embeddingName) {
 		return errors.New("it holds a prefix and no model: name the model that the prefix was trained on, and this directory as its adapter")
 	}

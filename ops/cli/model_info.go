@@ -12,8 +12,8 @@ import (
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/chatglm/tokenizer"
+	"github.com/glmflow/glmflow/gpu/checkpoint"
 	"github.com/glmflow/glmflow/gpu/checkpoint/peft"
-	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 )
 
 // modelInfo describes a directory: a checkpoint, a PEFT adapter or a prefix.
@@ -123,25 +123,27 @@ func (i *modelInfo) describePrefix() error {
 // measure adds up the weights' files. An adapter's parameters are counted there,
 // a checkpoint's by its configuration.
 func (i *modelInfo) measure() error {
-	entries, err := os.ReadDir(i.Dir)
+	names, err := checkpoint.Files(i.Dir)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if filepath.Ext(e.Name()) != ".safetensors" {
-			continue
-		}
-		stat, err := e.Info()
+	for _, name := range names {
+		path := filepath.Join(i.Dir, name)
+		stat, err := os.Stat(path)
 		if err != nil {
 			return err
 		}
-		file, err := safetensors.Open(filepath.Join(i.Dir, e.Name()))
+		file, err := checkpoint.Open(path)
 		if err != nil {
 			return err
 		}
 		i.Bytes += stat.Size()
-		for _, t := range file.Tensors() {
-			i.Parameters += int64(t.Len())
+		for _, shape := range file.Tensors() {
+			n := int64(1)
+			for _, d := range shape {
+				n *= int64(d)
+			}
+			i.Parameters += n
 		}
 		if err := file.Close(); err != nil {
 			return err

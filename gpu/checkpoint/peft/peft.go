@@ -2,20 +2,24 @@ package peft
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 
+	"github.com/glmflow/glmflow/gpu/checkpoint"
 	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 )
 
-// Names of the two files.
+// Names of the files.
 const (
 	ConfigFile = "adapter_config.json"
 	ModelFile  = "adapter_model.safetensors"
+	oldFile    = "adapter_model.bin" // what PEFT before 0.6 wrote; read where there is no other
 )
 
 // maxConfig bounds adapter_config.json, a file of less than a kilobyte.
@@ -133,11 +137,17 @@ func ReadConfig(dir string) (Config, error) {
 
 // Open reads the configuration of the adapter in dir and opens its weights. The
 // caller closes the file.
-func Open(dir string) (Config, *safetensors.File, error) {
+func Open(dir string) (Config, checkpoint.File, error) {
 	c, err := ReadConfig(dir)
 	if err != nil {
 		return Config{}, nil, err
 	}
-	f, err := safetensors.Open(filepath.Join(dir, ModelFile))
+	path := filepath.Join(dir, ModelFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, oldFile)); err == nil {
+			path = filepath.Join(dir, oldFile)
+		}
+	}
+	f, err := checkpoint.Open(path)
 	return c, f, err
 }

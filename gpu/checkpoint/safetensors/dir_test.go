@@ -27,7 +27,7 @@ func TestAnEarlierCheckpointIsReplaced(t *testing.T) {
 	if err := CreateDir(dir, []Output{Values("w", []int{1}, []float32{2})}); err != nil {
 		t.Fatal(err)
 	}
-	d, err := OpenDir(dir)
+	d, err := Open(filepath.Join(dir, singleFile))
 	if err != nil {
 		t.Fatal(err)
 	}

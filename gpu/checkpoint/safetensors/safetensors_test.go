@@ -102,50 +102,6 @@ func TestHalfPrecision(t *testing.T) {
 	}
 }
 
-func TestShardsAndIndex(t *testing.T) {
-	dir := t.TempDir()
-	var out []Output
-	for i := range 5 {
-		out = append(out, Values(fmt.Sprint("w", i), []int{10}, make([]float32, 10)))
-	}
-	if got := split(out, 100); len(got) != 3 {
-		t.Errorf("%d shards of at most 100 bytes, want 3", len(got))
-	}
-	index := `{"weight_map":{"w0":"a.safetensors","w1":"b.safetensors"}}`
-	for name, tensors := range map[string][]Output{"a.safetensors": out[:1], "b.safetensors": out[1:]} {
-		if err := Create(filepath.Join(dir, name), tensors, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write := func(text string) {
-		if err := os.WriteFile(filepath.Join(dir, indexFile), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(index)
-	d, err := OpenDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if shape, err := d.Shape("w1"); err != nil || !slices.Equal(shape, []int{10}) {
-		t.Errorf("shape %v, %v", shape, err)
-	}
-	if err := d.Read("w4", make([]float32, 10)); !errors.Is(err, ErrNoTensor) {
-		t.Errorf("a tensor that the index does not name: %v", err)
-	}
-	if err := d.Close(); err != nil {
-		t.Error(err)
-	}
-	write(strings.Replace(index, "b.safe", "../b.safe", 1))
-	if _, err := OpenDir(dir); err == nil || !strings.Contains(err.Error(), "leaves the directory") {
-		t.Errorf("an index that leaves its directory: %v", err)
-	}
-	write(strings.Replace(index, `"w1"`, `"w9"`, 1))
-	if _, err := OpenDir(dir); !errors.Is(err, ErrNoTensor) {
-		t.Errorf("an index that lies: %v", err)
-	}
-}
-
 func TestCreateLeavesNothingHalfDone(t *testing.T) {
 	dir := t.TempDir()
 	broken := Output{"w", []int{1}, func([]float32) error { return fs.ErrInvalid }}
@@ -174,4 +130,14 @@ func FuzzNewFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestSplit(t *testing.T) {
+	var out []Output
+	for i := range 5 {
+		out = append(out, Values(fmt.Sprint("w", i), []int{10}, make([]float32, 10)))
+	}
+	if got := split(out, 100); len(got) != 3 {
+		t.Errorf("%d shards of at most 100 bytes, want 3", len(got))
+	}
 }
