@@ -12,7 +12,7 @@ GO := ops/build/go.sh
 PURE := ./gpu/... ./stages/tokenize/... ./stages/train/...
 
 help: ## list these targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: tokenizers ## build bin/glmflow
 	$(GO) build -o bin/glmflow ./ops/cmd/glmflow
@@ -49,6 +49,9 @@ bench: build ## measure the machine's limits, training, answering, then each ker
 	done
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+bench-peers: build ## measure beside PyTorch, ggml, llama.cpp (and llm.c: LLMC=DIR) in a scratch directory
+	ops/peers/run.sh bin/glmflow $(PEERS)
+
 parity: build ## compare with PyTorch and transformers, installed in a scratch environment (minutes, 6 GB)
 	ops/parity/run.sh bin/glmflow
 
@@ -62,4 +65,4 @@ clean: ## remove what was built; caches of other builds stay
 tokenizers:
 	@ops/build/libtokenizers.sh >/dev/null
 
-.PHONY: help build run cuda test vet bench parity fmt clean tokenizers
+.PHONY: help build run cuda test vet bench bench-peers parity fmt clean tokenizers
