@@ -11,7 +11,7 @@
 // A step is up to Accumulate micro-batches of about BatchTokens tokens each.
 // Its gradient is that of the mean over all supervised tokens of the step, so
 // neither the packing nor the length of a conversation gives a token more
-// weight than another.
+// weight than another; [ByBatches] has it otherwise.
 //
 // # Determinism
 //
@@ -19,7 +19,14 @@
 // seed; dropout is a function of the seed and the micro-batch's number; the
 // devices give the same bits on any number of workers. So a run is decided by
 // its inputs. That is also what resuming rests on: a checkpoint holds the step
-// number, the trainable parameters, the moments, the best weights and the
-// curve, and a run that was stopped anywhere ends with the bytes of one that
-// was not.
+// number, the trainable parameters, what the optimizer remembers, their moving
+// average, the best weights and the curve, and a run that was stopped anywhere
+// ends with the bytes of one that was not.
+//
+// # Reading order
+//
+//	options.go options_check.go method.go optimizer.go bytes.go   what can be asked for
+//	run.go plan.go step.go validate.go                            the run, and what it does
+//	memory.go                                                     what it takes
+//	checkpoint.go state.go resume.go fingerprint.go diverge.go    going on, and going back
 package finetune
