@@ -117,47 +117,56 @@ func TestSamplingIgnoresTheBatch(t *testing.T) {
 
 // TestSessionAgreesWithGenerate: turns of a conversation, a prompt that leaves
 // it half-way, one that repeats it, and an unrelated one get the answers that
-// they get without a cache.
+// they get without a cache; on a model with a prefix, too.
 func TestSessionAgreesWithGenerate(t *testing.T) {
 	devices(t, func(t *testing.T, dev device.Device) {
+		sessionAgrees(t, tiny(t, dev, nil))
 		m := tiny(t, dev, nil)
-		s, err := m.NewSession()
+		if err := m.AddPrefix(PrefixConfig{Tokens: 5}, 1); err != nil {
+			t.Fatal(err)
+		}
+		sessionAgrees(t, m)
+	})
+}
+
+func sessionAgrees(t *testing.T, m *Model) {
+	t.Helper()
+	s, err := m.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	o := GenerateOptions{MaxNew: 30, Temperature: 1, Seed: 5, Logprobs: true}
+	ask := func(prompt []int32, reused int) []int32 {
+		t.Helper()
+		got, err := s.Generate(t.Context(), prompt, o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Close()
-		o := GenerateOptions{MaxNew: 30, Temperature: 1, Seed: 5, Logprobs: true}
-		ask := func(prompt []int32, reused int) []int32 {
-			t.Helper()
-			got, err := s.Generate(t.Context(), prompt, o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := generate(t, m, [][]int32{prompt}, o)[0]
-			if got.Reused != reused {
-				t.Errorf("%d tokens were reused, want %d", got.Reused, reused)
-			}
-			if diff := cmp.Diff(want.IDs(), got.IDs()); diff != "" {
-				t.Errorf("-anew +reused:\n%s", diff)
-			}
-			for i := range min(len(want.Tokens), len(got.Tokens)) {
-				if a, b := want.Tokens[i].Logprob, got.Tokens[i].Logprob; math.Abs(a-b) > 1e-5 || dev.Info().Backend == "reference" && a != b {
-					t.Errorf("token %d: log-probability %g anew, %g reused", i, a, b)
-				}
-			}
-			return slices.Concat(prompt, got.IDs())
+		want := generate(t, m, [][]int32{prompt}, o)[0]
+		if got.Reused != reused {
+			t.Errorf("%d tokens were reused, want %d", got.Reused, reused)
 		}
-		p := prompts(9, 5, 70)
-		first := ask(p[0], 0)
-		// The answer's last token was chosen and never computed.
-		second := ask(slices.Concat(first, p[1]), len(first)-1)
-		ask(slices.Concat(first, p[2]), len(first))
-		ask(first, len(first)-1)
-		ask(p[2], 0)
-		s.Reset()
-		ask(p[2], 0)
-		ask(second, 0)
-	})
+		if diff := cmp.Diff(want.IDs(), got.IDs()); diff != "" {
+			t.Errorf("-anew +reused:\n%s", diff)
+		}
+		for i := range min(len(want.Tokens), len(got.Tokens)) {
+			if a, b := want.Tokens[i].Logprob, got.Tokens[i].Logprob; math.Abs(a-b) > 1e-5 || m.dev.Info().Backend == "reference" && a != b {
+				t.Errorf("token %d: log-probability %g anew, %g reused", i, a, b)
+			}
+		}
+		return slices.Concat(prompt, got.IDs())
+	}
+	p := prompts(9, 5, 70)
+	first := ask(p[0], 0)
+	// The answer's last token was chosen and never computed.
+	second := ask(slices.Concat(first, p[1]), len(first)-1)
+	ask(slices.Concat(first, p[2]), len(first))
+	ask(first, len(first)-1)
+	ask(p[2], 0)
+	s.Reset()
+	ask(p[2], 0)
+	ask(second, 0)
 }
 
 // TestSessionSurvivesInterruption: what was computed before is of use after.

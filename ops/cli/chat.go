@@ -5,14 +5,12 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/chatglm/tokenizer"
-	"github.com/glmflow/glmflow/gpu/checkpoint/peft"
 	"github.com/glmflow/glmflow/ops/app"
 	"github.com/glmflow/glmflow/ops/lang"
 	"github.com/glmflow/glmflow/ops/talk"
@@ -55,7 +53,7 @@ line is its result.`,
 	}
 	o, flags := &f.options, c.Flags()
 	flags.StringVar(&f.model, "model", "", "model to talk to")
-	flags.StringVar(&f.adapter, "adapter", "", "PEFT directory to put on top of the model")
+	flags.StringVar(&f.adapter, "adapter", "", "directory of an adapter (PEFT or prefix) to put on top of the model")
 	flags.StringVar(&f.system, "system", "", "text that says what the model is to be")
 	flags.StringVar(&f.tools, "tools", "", "JSON file with a list of tools that the model may call")
 	flags.StringVar(&f.language, "lang", "", "language of notes: en or zh; by default the terminal's")
@@ -146,7 +144,11 @@ func (f *chatFlags) run(c *cobra.Command, env Env) error {
 func (f *chatFlags) find(c *cobra.Command, env Env) (dir, adapter string, err error) {
 	if info, bad := os.Stat(f.model); bad == nil && info.IsDir() {
 		dir = f.model
-		if _, bad := os.Stat(filepath.Join(dir, peft.ConfigFile)); bad == nil {
+		kind, err := chatglm.AdapterKind(dir)
+		if err != nil {
+			return "", "", err
+		}
+		if kind != "" {
 			conf, err := f.flow.config(env)
 			if err != nil {
 				return "", "", err
