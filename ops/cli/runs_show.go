@@ -16,13 +16,15 @@ import (
 
 func newRunsShowCommand(env Env) *cobra.Command {
 	var (
-		flow   flowFlags
-		asJSON bool
+		flow           flowFlags
+		asJSON, listed bool
 	)
 	c := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one run: stages, rows, parked jobs with their reasons, curve, verdict",
-		Args:  wrong(cobra.ExactArgs(1)),
+		Long: `show tells all there is to say about a run. With --datasets it lists what the run
+made instead: Parquet files that DuckDB, pandas and others open as they are.`,
+		Args: wrong(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			return flow.with(c, env, func(ctx context.Context, a *app.App) error {
 				run, err := findRun(a, args[0])
@@ -34,16 +36,25 @@ func newRunsShowCommand(env Env) *cobra.Command {
 					if err != nil {
 						return err
 					}
+					made, err := datasetsOf(ctx, a, run.ID)
+					if err != nil {
+						return err
+					}
 					return writeJSON(c.OutOrStdout(), struct {
 						ledger.Run
 						outcome
-					}{run, o})
+						Datasets []dataset `json:"datasets"`
+					}{run, o, orEmpty(made)})
+				}
+				if listed {
+					return writeDatasets(ctx, a, term.NewScreen(c.OutOrStdout()), run.ID)
 				}
 				return showRun(ctx, a, term.NewScreen(c.OutOrStdout()), run, env.Now())
 			})
 		},
 	}
 	jsonFlag(c.Flags(), &asJSON)
+	c.Flags().BoolVar(&listed, "datasets", false, "list the files that the run made")
 	flow.add(c.Flags())
 	return c
 }

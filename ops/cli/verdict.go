@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/glmflow/glmflow/ops/term"
@@ -24,10 +23,10 @@ func writeScore(s *term.Screen, score schemas.ScoreRow) {
 		}
 		interval := "-"
 		if m.Low != 0 || m.High != 0 {
-			interval = fmt.Sprintf("[%+.4f, %+.4f]", m.Low, m.High)
+			interval = "[" + term.Figure(m.Low, true) + ", " + term.Figure(m.High, true) + "]"
 		}
-		table = append(table, []string{m.Name, m.Slice, decimal(m.Baseline), decimal(m.Candidate),
-			s.Style(tone, fmt.Sprintf("%+.4f", m.Candidate-m.Baseline)), interval, digits(m.N)})
+		table = append(table, []string{m.Name, m.Slice, term.Figure(m.Baseline, false), term.Figure(m.Candidate, false),
+			s.Style(tone, term.Figure(m.Candidate-m.Baseline, true)), interval, digits(m.N)})
 	}
 	fmt.Fprint(s.W, s.Table(table, 2, 3, 4, 6))
 	for _, x := range score.Samples {
@@ -51,13 +50,6 @@ func writeScore(s *term.Screen, score schemas.ScoreRow) {
 		}
 		say(s.W, "%s %s", s.Style(tone, mark), strings.TrimLeft(term.Wrap(r.Rule+": "+r.Detail, s.Width, "  "), " "))
 	}
-}
-
-func decimal(x float64) string {
-	if math.Abs(x) >= 1e6 {
-		return fmt.Sprintf("%.4g", x)
-	}
-	return fmt.Sprintf("%.4f", x)
 }
 
 // writeCurve draws a training.

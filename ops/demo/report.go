@@ -148,7 +148,7 @@ func (w writer) metrics(score schemas.ScoreRow) {
 	w.heading("Before and after")
 	rows := [][]string{{w.p.Sprintf("measure"), w.p.Sprintf("slice"), w.p.Sprintf("before"), w.p.Sprintf("after"), w.p.Sprintf("change"), w.p.Sprintf("95 %% interval"), "n"}}
 	for _, m := range score.Metrics {
-		change := fmt.Sprintf("%+.4f", m.Candidate-m.Baseline)
+		change := term.Figure(m.Candidate-m.Baseline, true)
 		tone := term.Plain
 		if better := m.Candidate > m.Baseline == m.HigherIsBetter; m.Candidate != m.Baseline {
 			tone = term.Bad
@@ -158,9 +158,9 @@ func (w writer) metrics(score schemas.ScoreRow) {
 		}
 		interval := ""
 		if m.Low != 0 || m.High != 0 {
-			interval = fmt.Sprintf("[%+.4f, %+.4f]", m.Low, m.High)
+			interval = "[" + term.Figure(m.Low, true) + ", " + term.Figure(m.High, true) + "]"
 		}
-		rows = append(rows, []string{m.Name, m.Slice, fmt.Sprintf("%.4f", m.Baseline), fmt.Sprintf("%.4f", m.Candidate), w.s.Style(tone, change), interval, w.number(m.N)})
+		rows = append(rows, []string{m.Name, m.Slice, term.Figure(m.Baseline, false), term.Figure(m.Candidate, false), w.s.Style(tone, change), interval, w.number(m.N)})
 	}
 	w.table(rows, 2, 3, 4, 6)
 }

@@ -1,6 +1,8 @@
 package term
 
 import (
+	"fmt"
+	"math"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -71,4 +73,20 @@ func (s *Screen) Table(rows [][]string, right ...int) string {
 func Wrap(text string, width int, indent string) string {
 	text = ansi.Wrap(text, max(10, width-ansi.StringWidth(indent)), "")
 	return indent + strings.ReplaceAll(text, "\n", "\n"+indent)
+}
+
+// Figure writes a measure with four decimals, and a large one, of which nobody
+// reads so many, with one; signed puts a plus before what is not negative.
+func Figure(x float64, signed bool) string {
+	sign := ""
+	if signed {
+		sign = "+"
+	}
+	switch size := math.Abs(x); {
+	case size >= 1e6:
+		return fmt.Sprintf("%"+sign+".4g", x)
+	case size >= 1e3:
+		return fmt.Sprintf("%"+sign+".1f", x)
+	}
+	return fmt.Sprintf("%"+sign+".4f", x)
 }

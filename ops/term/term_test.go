@@ -110,3 +110,18 @@ func TestDuration(t *testing.T) {
 		}
 	}
 }
+
+func TestFigure(t *testing.T) {
+	for _, c := range []struct {
+		x      float64
+		signed bool
+		want   string
+	}{
+		{0.72424, false, "0.7242"}, {0, true, "+0.0000"}, {-2.503, true, "-2.5030"}, {999.99, false, "999.9900"},
+		{-5740.4937, true, "-5740.5"}, {1234.56, true, "+1234.6"}, {12345678, false, "1.235e+07"}, {math.NaN(), false, "NaN"},
+	} {
+		if got := Figure(c.x, c.signed); got != c.want {
+			t.Errorf("%v is %s, want %s", c.x, got, c.want)
+		}
+	}
+}

@@ -242,6 +242,15 @@ func (s *Store) local(d Digest) (*os.File, error) {
 }
 
 // path is the file of key in a local store.
+// File is where d lies if the store is a local directory, else "". It says
+// nothing about whether d is there.
+func (s *Store) File(d Digest) string {
+	if s.dir == "" {
+		return ""
+	}
+	return s.path(d.key())
+}
+
 func (s *Store) path(key string) string { return filepath.Join(s.dir, filepath.FromSlash(key)) }
 
 func (s *Store) read(ctx context.Context, key string) (io.ReadCloser, error) {
