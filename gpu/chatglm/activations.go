@@ -72,13 +72,17 @@ func (m *Model) ActivationBytes(tokens, recompute int) int64 {
 	return 4 * width * int64(tokens)
 }
 
-// WeightBytes is what the weights take of the device's memory.
+// WeightBytes is what the weights take of the device's memory, and what a prefix
+// computes from its own.
 func (m *Model) WeightBytes() int64 {
-	n := int64(0)
+	n := 0
 	for _, p := range m.params {
-		n += 4 * int64(p.W.Len())
+		n += p.W.Len()
 	}
-	return n
+	if x := m.prefix; x != nil {
+		n += x.kv.Len() + x.middle.Len() + x.dkv.Len() + x.dmiddle.Len()
+	}
+	return 4 * int64(n)
 }
 
 // room makes sure that a batch of n tokens fits.

@@ -117,6 +117,7 @@ func life(ctx context.Context, dev device.Device, which, model, adapter, prefix,
 				o.Noise, o.LabelSmoothing, o.Anchor = 5, 0.1, 0.5
 			}
 			o.Method, o.LoRA.Rank, o.LearningRate, o.MaxSteps, o.EvalEvery = method, 2, 1e-2, 2, 1
+			o.EMA, o.Metric, o.Memory = 0.5, finetune.Accuracy, 1<<30
 			var lessons []finetune.Example
 			for n := 4; n < 8; n++ {
 				s := lesson(n)

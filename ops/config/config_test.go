@@ -45,7 +45,7 @@ func TestGoodFilesOverDefaults(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
-	if c.Train.LoRA.Rank != 16 || c.Train.LearningRate != 1e-4 {
+	if c.Train.LoRA.Rank != 16 || c.Train.LearningRate != 1e-4 || c.Train.Memory != 8<<30 || c.Train.Optimizer != "lion" || len(c.Train.NoDecay) != 3 {
 		t.Errorf("the file did not count: %+v", c.Train.Options)
 	}
 	if c.Train.Epochs != Default().Train.Epochs {
