@@ -43,11 +43,15 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10)
 }
 
-// about is the amount to three digits, for people.
+// about is the amount to three digits or whole, for people.
 func (b Bytes) about() string {
 	for _, u := range units[:4] {
 		if float64(b) >= u.size {
-			return strconv.FormatFloat(float64(b)/u.size, 'g', 3, 64) + " " + u.name
+			x, decimals := float64(b)/u.size, 2
+			for limit := 10.0; x >= limit && decimals > 0; limit *= 10 {
+				decimals--
+			}
+			return strconv.FormatFloat(x, 'f', decimals, 64) + " " + u.name
 		}
 	}
 	return strconv.FormatInt(int64(b), 10) + " bytes"

@@ -30,6 +30,16 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+func TestAboutSoMuch(t *testing.T) {
+	for b, want := range map[Bytes]string{
+		0: "0 bytes", 1023: "1023 bytes", 1024: "1.00 KiB", 10 << 10: "10.0 KiB", 1000 << 20: "1000 MiB", 3 << 29: "1.50 GiB", 123 << 40: "123 TiB",
+	} {
+		if got := b.about(); got != want {
+			t.Errorf("%d is about %s, want %s", b, got, want)
+		}
+	}
+}
+
 // TestBytesInFiles: what is written is read again, in both kinds of files.
 func TestBytesInFiles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -103,6 +103,7 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 		State: checkpoints,
 		Now:   env.Now,
 		Base:  base,
+		Log:   newNotices(c.ErrOrStderr(), bar.Clear),
 		OnStep: func(i finetune.StepInfo) {
 			metrics.step(i)
 			bar.Show("train", int64(i.Step), int64(i.Total), stepLine(i))
