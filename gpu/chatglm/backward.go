@@ -44,7 +44,7 @@ func (m *Model) Accumulate(b Batch, scale float32, counter uint64) (loss float64
 	if lowest < len(m.layers) || m.finalNorm.Trainable() {
 		dxn = front(a.dbranch, n*h)
 	}
-	dev.CrossEntropy(front(a.nll, n), dxn, m.out.Grad, front(a.xn, n*h), m.out.W, wanted, n, h, c.PaddedVocabSize, scale, goal)
+	dev.CrossEntropy(front(a.nll, n), dxn, m.out.Grad, front(a.xn, n*h), m.out.matrix(), wanted, n, h, c.PaddedVocabSize, scale, goal)
 	dx := front(a.dx, n*h) // gradient of the residual stream
 	if !dxn.Empty() {
 		dev.Zero(dx)

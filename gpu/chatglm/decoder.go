@@ -112,7 +112,7 @@ func (d *decoder) advance(ctx context.Context, turns []*turn) ([]float32, error)
 	}
 	c := d.m.cfg
 	n := len(turns) * c.PaddedVocabSize
-	d.m.dev.Linear(front(d.score, n), front(d.last, len(turns)*c.HiddenSize), len(turns), &device.Linear{W: d.m.out.W, I: c.HiddenSize, O: c.PaddedVocabSize})
+	d.m.dev.Linear(front(d.score, n), front(d.last, len(turns)*c.HiddenSize), len(turns), &device.Linear{W: d.m.out.matrix(), I: c.HiddenSize, O: c.PaddedVocabSize})
 	d.m.dev.Download(d.host[:n], front(d.score, n))
 	return d.host[:n], d.m.dev.Sync()
 }

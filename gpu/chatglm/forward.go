@@ -24,7 +24,7 @@ func (m *Model) run(a *activations, ids []int32, p pass) {
 	h := c.HiddenSize
 	xn, z := front(a.xn, n*h), front(a.z, n*c.FFNHiddenSize)
 	x := front(a.layers[0].x1, n*h)
-	dev.Embed(x, m.embedding.W, ids, h)
+	dev.Embed(x, m.embedding.matrix(), ids, h)
 	if p.train {
 		m.disturb(x, p)
 	}
@@ -78,7 +78,7 @@ func front(m device.Mem, n int) device.Mem { return m.Slice(0, n) }
 
 // linear is the device's view of a layer with its adapter.
 func (m *Model) linear(l *linear, layer, target int, la *layerActs, p pass) *device.Linear {
-	d := &device.Linear{W: l.w.W, I: l.in(), O: l.out()}
+	d := &device.Linear{W: l.w.matrix(), I: l.in(), O: l.out()}
 	if l.bias != nil {
 		d.Bias = l.bias.W
 	}
@@ -140,7 +140,7 @@ func (m *Model) project(x device.Mem, n int) ([]float32, error) {
 		return nil, fmt.Errorf("scores of %d tokens: %w", n, err)
 	}
 	defer m.dev.Free(y)
-	m.dev.Linear(y, x, n, &device.Linear{W: m.out.W, I: m.cfg.HiddenSize, O: v})
+	m.dev.Linear(y, x, n, &device.Linear{W: m.out.matrix(), I: m.cfg.HiddenSize, O: v})
 	out := make([]float32, n*v)
 	m.dev.Download(out, y)
 	return out, m.dev.Sync()
@@ -159,7 +159,7 @@ func (m *Model) Loss(b Batch) (nll []float64, targets []int, err error) {
 	m.run(a, b.IDs, m.packed(b))
 	wanted := b.targets()
 	c, n := m.cfg, len(b.IDs)
-	m.dev.CrossEntropy(front(a.nll, n), device.Mem{}, device.Mem{}, front(a.xn, n*c.HiddenSize), m.out.W, wanted, n, c.HiddenSize, c.PaddedVocabSize, 1, device.Goal{})
+	m.dev.CrossEntropy(front(a.nll, n), device.Mem{}, device.Mem{}, front(a.xn, n*c.HiddenSize), m.out.matrix(), wanted, n, c.HiddenSize, c.PaddedVocabSize, 1, device.Goal{})
 	each := make([]float32, n)
 	m.dev.Download(each, front(a.nll, n))
 	if err := m.dev.Sync(); err != nil {

@@ -24,7 +24,7 @@ func (m *Model) prefixStream(p pass) uint64 { return stream(m.prefix.seed, p.ste
 
 // plain is the device's view of a linear without adapter.
 func (l *linear) plain() *device.Linear {
-	return &device.Linear{W: l.w.W, Bias: l.bias.W, I: l.in(), O: l.out()}
+	return &device.Linear{W: l.w.matrix(), Bias: l.bias.W, I: l.in(), O: l.out()}
 }
 
 // prefixBackward adds up the gradients of the prefix's weights from that of its

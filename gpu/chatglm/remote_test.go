@@ -55,6 +55,23 @@ func (r *remote) at(m device.Mem) device.Mem {
 	return block.Slice(from, from+m.N)
 }
 
+// matrix finds the memory behind a matrix.
+func (r *remote) matrix(w device.Matrix) device.Matrix {
+	here := device.Matrix{Format: w.Format, Floats: r.at(w.Floats), Scales: r.at(w.Scales)}
+	if w.Raw.N > 0 {
+		if w.Raw.Host != nil {
+			panic("remote: bytes of another device")
+		}
+		block, ok := r.blocks[w.Raw.Addr>>blockShift]
+		if !ok {
+			panic("remote: bytes that are not allocated")
+		}
+		from := int(w.Raw.Addr & (1<<blockShift - 1))
+		here.Raw = block.Bytes(4*block.N).Slice(from, from+w.Raw.N)
+	}
+	return here
+}
+
 func (r *remote) Alloc(n int) (device.Mem, error) {
 	if r.allocs++; r.allocs == r.noAlloc {
 		return device.Mem{}, errFull
@@ -108,14 +125,19 @@ func (r *remote) SumSquares(x device.Mem) float64 {
 	return r.on.SumSquares(r.at(x))
 }
 
-func (r *remote) Info() device.Info                  { return r.on.Info() }
+func (r *remote) Info() device.Info {
+	i := r.on.Info()
+	i.InPlace = false
+	return i
+}
+
 func (r *remote) Close() error                       { return r.on.Close() }
 func (r *remote) Upload(dst device.Mem, s []float32) { r.on.Upload(r.at(dst), s) }
 func (r *remote) Zero(dst device.Mem)                { r.on.Zero(r.at(dst)) }
 func (r *remote) Copy(dst, src device.Mem)           { r.on.Copy(r.at(dst), r.at(src)) }
 
-func (r *remote) Embed(y, table device.Mem, ids []int32, h int) {
-	r.on.Embed(r.at(y), r.at(table), ids, h)
+func (r *remote) Embed(y device.Mem, table device.Matrix, ids []int32, h int) {
+	r.on.Embed(r.at(y), r.matrix(table), ids, h)
 }
 
 func (r *remote) EmbedBackward(dtable, dy device.Mem, ids []int32, h int) {
@@ -132,7 +154,7 @@ func (r *remote) RMSNormBackward(dx, dw, dy, x, w, rstd device.Mem, m, h int) {
 
 func (r *remote) linear(l *device.Linear) *device.Linear {
 	here := *l
-	here.W, here.Bias = r.at(l.W), r.at(l.Bias)
+	here.W, here.Bias = r.matrix(l.W), r.at(l.Bias)
 	if l.LoRA != nil {
 		a := *l.LoRA
 		a.A, a.B, a.U = r.at(a.A), r.at(a.B), r.at(a.U)
@@ -183,9 +205,9 @@ func (r *remote) SwiGLUBackward(du, dz, u device.Mem, m, f int) {
 	r.on.SwiGLUBackward(r.at(du), r.at(dz), r.at(u), m, f)
 }
 
-func (r *remote) CrossEntropy(loss, dx, dw, x, w device.Mem, targets []int32, m, h, v int, scale float32, g device.Goal) {
+func (r *remote) CrossEntropy(loss, dx, dw, x device.Mem, w device.Matrix, targets []int32, m, h, v int, scale float32, g device.Goal) {
 	g.Base = r.at(g.Base)
-	r.on.CrossEntropy(r.at(loss), r.at(dx), r.at(dw), r.at(x), r.at(w), targets, m, h, v, scale, g)
+	r.on.CrossEntropy(r.at(loss), r.at(dx), r.at(dw), r.at(x), r.matrix(w), targets, m, h, v, scale, g)
 }
 
 func (r *remote) Tanh(y, x device.Mem)              { r.on.Tanh(r.at(y), r.at(x)) }

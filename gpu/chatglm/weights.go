@@ -17,10 +17,22 @@ import (
 
 // A Param is one weight tensor.
 type Param struct {
-	Name  string // as in the official checkpoint, or PEFT's for adapters
-	Shape []int  // [O,I] of a linear, [V,H] of the embedding, one dimension of norms and biases
-	W     device.Mem
-	Grad  device.Mem // of the same length if trainable, else empty
+	Name   string        // as in the official checkpoint, or PEFT's for adapters
+	Shape  []int         // [O,I] of a linear, [V,H] of the embedding, one dimension of norms and biases
+	W      device.Mem    // empty where the weight is stored narrowly
+	Narrow device.Matrix // the weight then; it cannot be trained
+	Grad   device.Mem    // of the same length as W if trainable, else empty
+}
+
+// Len is the number of elements.
+func (p *Param) Len() int { return spec{shape: p.Shape}.len() }
+
+// matrix is the weight of a linear, the embedding or the output layer.
+func (p *Param) matrix() device.Matrix {
+	if !p.Narrow.Empty() {
+		return p.Narrow
+	}
+	return device.Dense(p.W)
 }
 
 // A spec names a weight of the base model and its shape.

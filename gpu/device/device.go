@@ -16,7 +16,9 @@ import "unsafe"
 //	A query heads, G key/value groups, D head width          P rotated dimensions
 //	N positions of a prefix
 //
-// Weights are [O, I] (y = x·Wᵀ). Integers (token ids, positions, targets,
+// Weights are [O, I] (y = x·Wᵀ). The large ones are a Matrix and may be stored
+// narrowly: every operator computes with the numbers that [Format.Decode] makes
+// of them. Integers (token ids, positions, targets,
 // sequence starts) are passed as host slices. An empty Mem means "not wanted"
 // where a comment says optional.
 //
@@ -48,7 +50,7 @@ type Device interface {
 	Sync() error
 
 	// Embed: y[M,H] = table[ids[m]].
-	Embed(y, table Mem, ids []int32, h int)
+	Embed(y Mem, table Matrix, ids []int32, h int)
 	// EmbedBackward: dtable[V,H] += dy at ids, in the order of rows.
 	EmbedBackward(dtable, dy Mem, ids []int32, h int)
 
@@ -94,9 +96,9 @@ type Device interface {
 	// targets[m] ≥ 0, loss[m] is what g says, by default
 	// −log softmax(x[m]·Wᵀ)[targets[m]]; 0 elsewhere. With dx given, dx[M,H] =
 	// scale times its gradient, by default scale·(softmax − onehot)·W (rows
-	// without a target get 0), and dw[V,H] += (optional). The logits are never
-	// held whole.
-	CrossEntropy(loss, dx, dw, x, w Mem, targets []int32, m, h, v int, scale float32, g Goal)
+	// without a target get 0), and dw[V,H] += (optional, not for narrow w).
+	// The logits are never held whole.
+	CrossEntropy(loss, dx, dw, x Mem, w Matrix, targets []int32, m, h, v int, scale float32, g Goal)
 
 	// Tanh: y = tanh(x).
 	Tanh(y, x Mem)
@@ -131,6 +133,7 @@ type Info struct {
 	Workers   int      // threads
 	Memory    int64    // bytes in all, 0 if unknown
 	Features  []string // instruction sets or compute capability
+	InPlace   bool     // Mem and Bytes may refer to memory of the host outside of the Go heap
 }
 
 // Options are what every device is opened with.
@@ -175,8 +178,8 @@ func (m Mem) Slice(i, j int) Mem {
 
 // Linear is a layer y = x·Wᵀ + bias + LoRA.
 type Linear struct {
-	W    Mem // [O,I]
-	Bias Mem // [O], optional
+	W    Matrix // [O,I]
+	Bias Mem    // [O], optional
 	I, O int
 	LoRA *LoRA
 }
@@ -200,7 +203,7 @@ type LoRA struct {
 // LinearGrad names the parameter gradients that a backward pass accumulates.
 // Every field is optional.
 type LinearGrad struct {
-	W    Mem // += [O,I]
+	W    Mem // += [O,I], not for a narrow W
 	Bias Mem // += [O]
 	A    Mem // += [R,I]
 	B    Mem // += [O,R]

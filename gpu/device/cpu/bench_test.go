@@ -42,7 +42,7 @@ func BenchmarkLinear(b *testing.B) {
 			d := opened(b, device.Options{Precision: precision})
 			x, y := filled(b, d, m*i), filled(b, d, m*o)
 			w, dw := filled(b, d, o*i), filled(b, d, o*i)
-			l := &device.Linear{W: w, I: i, O: o}
+			l := &device.Linear{W: device.Dense(w), I: i, O: o}
 			for _, c := range []struct {
 				name string
 				run  func()
@@ -74,7 +74,7 @@ func BenchmarkKernels(b *testing.B) {
 				}
 				defer d.Close()
 				x, w, y := filled(b, d, n*n), filled(b, d, n*n), filled(b, d, n*n)
-				l := &device.Linear{W: w, I: n, O: n}
+				l := &device.Linear{W: device.Dense(w), I: n, O: n}
 				for b.Loop() {
 					d.Linear(y, x, n, l)
 				}
@@ -138,13 +138,13 @@ func newStep(b *testing.B, d *Device, s stepShape) func() {
 	}
 	embed, final, head := add(s.v*s.h), add(s.h), add(s.v*s.h)
 	forward := func(y, x device.Mem, p *param, out, in int) {
-		d.Linear(y, x, m, &device.Linear{W: p.w, I: in, O: out})
+		d.Linear(y, x, m, &device.Linear{W: device.Dense(p.w), I: in, O: out})
 	}
 	backward := func(dx, dy, x device.Mem, p *param, out, in int) {
-		d.LinearBackward(dx, dy, x, m, &device.Linear{W: p.w, I: in, O: out}, &device.LinearGrad{W: p.grad})
+		d.LinearBackward(dx, dy, x, m, &device.Linear{W: device.Dense(p.w), I: in, O: out}, &device.LinearGrad{W: p.grad})
 	}
 	return func() {
-		d.Embed(x, embed.w, ids, s.h)
+		d.Embed(x, device.Dense(embed.w), ids, s.h)
 		for _, l := range layers {
 			d.RMSNorm(h, rstd, x, device.Mem{}, l.norm1.w, m, s.h, 1e-5)
 			forward(qkv, h, l.qkv, heads.Width(), s.h)
@@ -157,7 +157,7 @@ func newStep(b *testing.B, d *Device, s stepShape) func() {
 			forward(sub, z, l.down, s.h, s.f)
 		}
 		d.RMSNorm(h, rstd, x, sub, final.w, m, s.h, 1e-5)
-		d.CrossEntropy(nll, sub, head.grad, h, head.w, ids, m, s.h, s.v, 1/float32(m), device.Goal{})
+		d.CrossEntropy(nll, sub, head.grad, h, device.Dense(head.w), ids, m, s.h, s.v, 1/float32(m), device.Goal{})
 		d.Zero(dx)
 		d.RMSNormBackward(dx, final.grad, sub, x, final.w, rstd, m, s.h)
 		for _, l := range layers {

@@ -81,6 +81,7 @@ func open(o device.Options, isa string) (*Device, error) {
 			Workers:   o.Workers,
 			Memory:    int64(C.cpu_memory()),
 			Features:  []string{isa},
+			InPlace:   true,
 		},
 		rotary: map[rotaryKey]device.Mem{},
 	}, nil
@@ -170,6 +171,15 @@ func p(m device.Mem) *C.float {
 		return nil
 	}
 	return (*C.float)(unsafe.Pointer(&m.Host[0]))
+}
+
+// stored is the C form of a matrix. The formats have the same numbers there.
+func stored(w device.Matrix) C.matrix {
+	data := unsafe.Pointer(p(w.Floats))
+	if w.Format != device.F32 {
+		data = unsafe.Pointer(unsafe.SliceData(w.Raw.Host))
+	}
+	return C.matrix{format: C.int(w.Format), data: data, scales: p(w.Scales)}
 }
 
 // ints is x's first element, nil when there is none.

@@ -31,7 +31,10 @@ static void pack_right(const struct gemm *g, long i, long j0, long cols) {
 	const product *p = g->p;
 	const products *k = g->kernels;
 	long col = i * k->nr;
-	k->right(g->right + col * g->depth, k->nr, p->b + (j0 + col) * p->b_col, p->b_col, p->b_k, least(k->nr, cols - col), p->k);
+	if (p->format)
+		pack_narrow(g->d->isa, k, g->right + col * g->depth, p, j0 + col, least(k->nr, cols - col));
+	else
+		k->right(g->right + col * g->depth, k->nr, (const float *)p->b + (j0 + col) * p->b_col, p->b_col, p->b_k, least(k->nr, cols - col), p->k);
 }
 
 // compute_block computes rows i0… and columns j0+j1… of the result.
@@ -76,8 +79,11 @@ static void dots_task(cpu *d, long i, int worker, void *job) {
 	const product *p = job;
 	long j = i * DOTS_COLS;
 	for (long m = 0; m < p->m; m += 4)
-		d->isa->dots(p->c + m * p->ldc + j, p->ldc, p->a + m * p->a_row, p->a_row, p->b + j * p->b_col, p->b_col,
-		             least(4, p->m - m), least(DOTS_COLS, p->n - j), p->k, p->alpha, p->add, p->bias ? p->bias + j : NULL);
+		if (p->format)
+			narrow_dots(d, p, m, least(4, p->m - m), j, least(DOTS_COLS, p->n - j));
+		else
+			d->isa->dots(p->c + m * p->ldc + j, p->ldc, p->a + m * p->a_row, p->a_row, (const float *)p->b + j * p->b_col, p->b_col,
+			             least(4, p->m - m), least(DOTS_COLS, p->n - j), p->k, p->alpha, p->add, p->bias ? p->bias + j : NULL);
 }
 
 void multiply(cpu *d, const product *p) {

@@ -1,10 +1,12 @@
 // All inner kernels, compiled for the instruction set that the including file
 // has chosen, and the table of them.
+#include "format.h"
 #include "isa.h"
 #include "vec.h"
 #include "block.h"
 #include "rows.h"
 #include "steps.h"
+#include "narrow.h"
 
 #define WORD vec
 #define WORDS load
@@ -39,6 +41,7 @@ INLINE vec NAME(rounded)(vec v) {
 #define KERNELS                                                                                     \
 	.fp32 = {MR, 2 * LANES, 1, 1, NAME(pack), NAME(pack), NAME(tile), NULL, NULL}, .transpose = NAME(pack), \
 	.dots = NAME(dots), .block = NAME(block),                                                   \
+	.narrow_dots = NAME(narrow_dots), .decode = NAME(decode),                                   \
 	.softmax_step = NAME(softmax_step), .softmax_row = NAME(softmax_row),                       \
 	.scores_backward = NAME(scores_backward), .inner = NAME(inner), .norm = NAME(norm),         \
 	.norm_backward = NAME(norm_backward), .swiglu = NAME(swiglu),                               \

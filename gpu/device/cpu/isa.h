@@ -41,6 +41,10 @@ typedef struct isa {
 	packer *transpose; // to float32, any width
 	// y[r·ldy + j] = alpha·x[r]·w[j] + (add ? y : bias or 0) for r < m ≤ 4, j < n.
 	void (*dots)(float *y, long ldy, const float *x, long ldx, const float *w, long ldw, long m, long n, long k, float alpha, int add, const float *bias);
+	// The same with w in a narrow format, whole rows with no space between; and n
+	// numbers of such a row from number `from` on, a multiple of nr or of 16.
+	void (*narrow_dots)(int format, float *y, long ldy, const float *x, long ldx, const void *w, const float *scales, long m, long n, long k, float alpha, int add, const float *bias);
+	void (*decode)(int format, float *dst, const void *row, const float *scales, long from, long n);
 	// c[m,n] (+)= a·b, a by both strides, rows of b contiguous.
 	void (*block)(float *c, long ldc, const float *a, long a_row, long a_col, const float *b, long ldb, long m, long n, long k, int add);
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "format.h"
 #include "isa.h"
 #include "team.h"
 
@@ -40,20 +41,27 @@ typedef void (*task)(cpu *d, long i, int worker, void *job);
 void each(cpu *d, long tasks, int wide, task f, void *job);
 
 // A product is c[M,N] = alpha·a[M,K]·b[K,N] + (add ? c : bias or 0), with the
-// operands' strides along both of their indices; of each pair one is 1.
+// operands' strides along both of their indices; of each pair one is 1. b may
+// be in a narrow format, whole rows with no space between.
 typedef struct product {
 	float *c;
 	long ldc;
 	const float *a;
 	long a_row, a_k;
-	const float *b;
+	const void *b;
 	long b_k, b_col;
+	int format;
+	const float *scales;
 	long m, n, k;
 	float alpha;
 	int add;
 	const float *bias; // [N], not with add
 } product;
 void multiply(cpu *d, const product *p);
+// pack_narrow packs columns col… of a narrow b, narrow_dots computes rows m…
+// and columns j… of c: multiply's ways with one.
+void pack_narrow(const isa *isa, const products *kernels, void *to, const product *p, long col, long lanes);
+void narrow_dots(const cpu *d, const product *p, long m, long rows, long j, long cols);
 
 // A piece is c[m,n] (+)= a·b as part of a task, a by both strides, rows of b
 // contiguous. It packs into piece_words of memory, sized for the largest piece;
@@ -64,7 +72,8 @@ void piece_end(const cpu *d);
 void piece(const cpu *d, uint32_t *packed, float *c, long ldc, const float *a, long a_row, long a_col, const float *b, long ldb, long m, long n, long k, int add);
 
 typedef struct linear {
-	const float *w, *bias;
+	matrix w;
+	const float *bias;
 	long i, o;
 	const float *a, *b; // LoRA, a is NULL without it
 	float *u;
@@ -76,7 +85,7 @@ typedef struct linear_grad { float *w, *bias, *a, *b, *du; } linear_grad;
 void cpu_linear(cpu *d, float *y, const float *x, long m, const linear *l);
 void cpu_linear_backward(cpu *d, float *dx, const float *dy, const float *x, long m, const linear *l, const linear_grad *g);
 
-void cpu_embed(cpu *d, float *y, const float *table, const int32_t *ids, long m, long h);
+void cpu_embed(cpu *d, float *y, const matrix *table, const int32_t *ids, long m, long h);
 void cpu_embed_backward(cpu *d, float *dtable, const float *dy, const int32_t *ids, long m, long h);
 void cpu_norm(cpu *d, float *y, float *rstd, float *x, const float *res, const float *w, long m, long h, float eps);
 void cpu_norm_backward(cpu *d, float *dx, float *dw, const float *dy, const float *x, const float *w, const float *rstd, long m, long h);
@@ -95,7 +104,7 @@ void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v
 
 // base is NULL without an anchor.
 typedef struct goal { float smoothing, anchor; const float *base; } goal;
-void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const float *w, const int32_t *targets, long m, long h, long v, float scale, goal g);
+void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const matrix *w, const int32_t *targets, long m, long h, long v, float scale, goal g);
 
 void cpu_tanh(cpu *d, float *y, const float *x, long n);
 void cpu_tanh_backward(cpu *d, float *dx, const float *dy, const float *y, long n);

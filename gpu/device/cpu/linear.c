@@ -31,7 +31,8 @@ static const float *dropped(cpu *d, const float *x, long m, const linear *l) {
 }
 
 void cpu_linear(cpu *d, float *y, const float *x, long m, const linear *l) {
-	multiply(d, &(product){.c = y, .ldc = l->o, .a = x, .a_row = l->i, .a_k = 1, .b = l->w, .b_k = 1, .b_col = l->i,
+	multiply(d, &(product){.c = y, .ldc = l->o, .a = x, .a_row = l->i, .a_k = 1, .b = l->w.data, .b_k = 1, .b_col = l->i,
+	                       .format = l->w.format, .scales = l->w.scales,
 	                       .m = m, .n = l->o, .k = l->i, .alpha = 1, .bias = l->bias});
 	if (!l->a) return;
 	const float *kept = dropped(d, x, m, l);
@@ -59,7 +60,8 @@ static void columns_task(cpu *d, long i, int worker, void *job) {
 
 void cpu_linear_backward(cpu *d, float *dx, const float *dy, const float *x, long m, const linear *l, const linear_grad *g) {
 	if (dx)
-		multiply(d, &(product){.c = dx, .ldc = l->i, .a = dy, .a_row = l->o, .a_k = 1, .b = l->w, .b_k = l->i, .b_col = 1,
+		multiply(d, &(product){.c = dx, .ldc = l->i, .a = dy, .a_row = l->o, .a_k = 1, .b = l->w.data, .b_k = l->i, .b_col = 1,
+		                       .format = l->w.format, .scales = l->w.scales,
 		                       .m = m, .n = l->i, .k = l->o, .alpha = 1});
 	if (g->w)
 		multiply(d, &(product){.c = g->w, .ldc = l->i, .a = dy, .a_row = 1, .a_k = l->o, .b = x, .b_k = l->i, .b_col = 1,

@@ -42,14 +42,15 @@ static void loss_task(cpu *d, long i, int worker, void *job) {
 }
 
 // score gathers rows of x and computes their logits.
-static void score(cpu *d, struct loss_job *j, const float *x, const float *w, long rows, float *logits) {
+static void score(cpu *d, struct loss_job *j, const float *x, const matrix *w, long rows, float *logits) {
 	j->x = x;
 	each(d, rows, 0, gather_task, j);
-	multiply(d, &(product){.c = logits, .ldc = j->v, .a = j->gathered, .a_row = j->h, .a_k = 1, .b = w, .b_k = 1, .b_col = j->h,
+	multiply(d, &(product){.c = logits, .ldc = j->v, .a = j->gathered, .a_row = j->h, .a_k = 1, .b = w->data, .b_k = 1, .b_col = j->h,
+	                       .format = w->format, .scales = w->scales,
 	                       .m = rows, .n = j->v, .k = j->h, .alpha = 1});
 }
 
-void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const float *w, const int32_t *targets, long m, long h, long v, float scale, goal g) {
+void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const matrix *w, const int32_t *targets, long m, long h, long v, float scale, goal g) {
 	long chunk = LOGITS_HELD / v;
 	chunk = least(chunk < LEAST_ROWS ? LEAST_ROWS : chunk > MOST_ROWS ? MOST_ROWS : chunk, m);
 	float *logits = scratch(d, LOGITS, 4 * (size_t)(chunk * v));
@@ -73,7 +74,8 @@ void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x
 			multiply(d, &(product){.c = dw, .ldc = h, .a = logits, .a_row = 1, .a_k = v, .b = gathered, .b_k = h, .b_col = 1,
 			                       .m = v, .n = h, .k = rows, .alpha = 1, .add = 1});
 		if (dx) { // the gathered rows have served; their gradients take their place
-			multiply(d, &(product){.c = gathered, .ldc = h, .a = logits, .a_row = v, .a_k = 1, .b = w, .b_k = h, .b_col = 1,
+			multiply(d, &(product){.c = gathered, .ldc = h, .a = logits, .a_row = v, .a_k = 1, .b = w->data, .b_k = h, .b_col = 1,
+			                       .format = w->format, .scales = w->scales,
 			                       .m = rows, .n = h, .k = v, .alpha = 1});
 			each(d, rows, 0, scatter_task, &j);
 		}

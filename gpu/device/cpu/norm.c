@@ -14,6 +14,7 @@ struct rows_job {
 	float *y, *rstd, *x;
 	const float *res, *w, *dy, *cx, *crstd;
 	float *dx, *dw, *partial;
+	const matrix *table;
 	const int32_t *ids;
 	long m, h;
 	float eps;
@@ -78,14 +79,22 @@ void cpu_swiglu_backward(cpu *d, float *du, const float *dz, const float *u, lon
 }
 
 static void embed_task(cpu *d, long i, int worker, void *job) {
-	(void)d, (void)worker;
+	(void)worker;
 	struct rows_job *j = job;
-	for (long m = i * ROWS; m < least((i + 1) * ROWS, j->m); m++)
-		memcpy(j->y + m * j->h, j->w + j->ids[m] * j->h, 4 * (size_t)j->h);
+	const matrix *t = j->table;
+	long row = row_bytes(t->format, j->h), scales = row_scales(t->format, j->h);
+	for (long m = i * ROWS; m < least((i + 1) * ROWS, j->m); m++) {
+		float *to = j->y + m * j->h;
+		const char *from = (const char *)t->data + j->ids[m] * row;
+		if (t->format)
+			d->isa->decode(t->format, to, from, t->scales + j->ids[m] * scales, 0, j->h);
+		else
+			memcpy(to, from, (size_t)row);
+	}
 }
 
-void cpu_embed(cpu *d, float *y, const float *table, const int32_t *ids, long m, long h) {
-	struct rows_job j = {.y = y, .w = table, .ids = ids, .m = m, .h = h};
+void cpu_embed(cpu *d, float *y, const matrix *table, const int32_t *ids, long m, long h) {
+	struct rows_job j = {.y = y, .table = table, .ids = ids, .m = m, .h = h};
 	each(d, parts(m, ROWS), m * h >= WORTH_A_TEAM, embed_task, &j);
 }
 

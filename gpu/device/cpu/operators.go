@@ -22,26 +22,29 @@ func (d *Device) Copy(dst, src device.Mem) {
 	C.cpu_copy(d.c, p(dst), p(src), C.long(dst.N))
 }
 
-// inside panics unless every id is a row of a table of that many floats.
-func inside(operator string, ids []int32, table, h int) {
+// inside panics unless every id is a row of a table of that many.
+func inside(operator string, ids []int32, rows int) {
 	for m, id := range ids {
-		if id < 0 || (int(id)+1)*h > table {
-			panic(fmt.Sprintf("cpu: %s: id %d of row %d is outside a table of %d rows", operator, id, m, table/h))
+		if id < 0 || int(id) >= rows {
+			panic(fmt.Sprintf("cpu: %s: id %d of row %d is outside a table of %d rows", operator, id, m, rows))
 		}
 	}
 }
 
 // Embed gathers rows of table.
-func (d *Device) Embed(y, table device.Mem, ids []int32, h int) {
+func (d *Device) Embed(y device.Mem, table device.Matrix, ids []int32, h int) {
 	want("Embed", "y", y.N, len(ids)*h)
-	inside("Embed", ids, table.N, h)
-	C.cpu_embed(d.c, p(y), p(table), ints(ids), C.long(len(ids)), C.long(h))
+	rows := table.Rows(h)
+	table.Fit("Embed", "table", rows, h)
+	inside("Embed", ids, rows)
+	t := stored(table)
+	C.cpu_embed(d.c, p(y), &t, ints(ids), C.long(len(ids)), C.long(h))
 }
 
 // EmbedBackward adds rows of dy to the rows they came from.
 func (d *Device) EmbedBackward(dtable, dy device.Mem, ids []int32, h int) {
 	want("EmbedBackward", "dy", dy.N, len(ids)*h)
-	inside("EmbedBackward", ids, dtable.N, h)
+	inside("EmbedBackward", ids, dtable.N/h)
 	C.cpu_embed_backward(d.c, p(dtable), p(dy), ints(ids), C.long(len(ids)), C.long(h))
 }
 
@@ -87,11 +90,11 @@ func (d *Device) SwiGLUBackward(du, dz, u device.Mem, m, f int) {
 
 // layer checks the sizes of l and returns its C form.
 func layer(operator string, l *device.Linear, m int) C.linear {
-	want(operator, "W", l.W.N, l.O*l.I)
+	l.W.Fit(operator, "W", l.O, l.I)
 	if !l.Bias.Empty() {
 		want(operator, "Bias", l.Bias.N, l.O)
 	}
-	c := C.linear{w: p(l.W), bias: p(l.Bias), i: C.long(l.I), o: C.long(l.O)}
+	c := C.linear{w: stored(l.W), bias: p(l.Bias), i: C.long(l.I), o: C.long(l.O)}
 	if a := l.LoRA; a != nil {
 		want(operator, "LoRA A", a.A.N, a.R*l.I)
 		want(operator, "LoRA B", a.B.N, l.O*a.R)
@@ -117,6 +120,7 @@ func (d *Device) LinearBackward(dx, dy, x device.Mem, m int, l *device.Linear, g
 	if g == nil {
 		g = &device.LinearGrad{}
 	}
+	l.W.Frozen("LinearBackward", g.W)
 	if !dx.Empty() {
 		want("LinearBackward", "dx", dx.N, m*l.I)
 	}
@@ -145,11 +149,12 @@ func (d *Device) LinearBackward(dx, dy, x device.Mem, m int, l *device.Linear, g
 }
 
 // CrossEntropy is the output layer and the loss in one.
-func (d *Device) CrossEntropy(loss, dx, dw, x, w device.Mem, targets []int32, m, h, v int, scale float32, g device.Goal) {
+func (d *Device) CrossEntropy(loss, dx, dw, x device.Mem, w device.Matrix, targets []int32, m, h, v int, scale float32, g device.Goal) {
 	want("CrossEntropy", "targets", len(targets), m)
 	want("CrossEntropy", "loss", loss.N, m)
 	want("CrossEntropy", "x", x.N, m*h)
-	want("CrossEntropy", "w", w.N, v*h)
+	w.Fit("CrossEntropy", "w", v, h)
+	w.Frozen("CrossEntropy", dw)
 	if !dx.Empty() {
 		want("CrossEntropy", "dx", dx.N, m*h)
 	}
@@ -166,7 +171,8 @@ func (d *Device) CrossEntropy(loss, dx, dw, x, w device.Mem, targets []int32, m,
 		want("CrossEntropy", "Base", g.Base.N, m*h)
 		goal.base = p(g.Base)
 	}
-	C.cpu_cross_entropy(d.c, p(loss), p(dx), p(dw), p(x), p(w), ints(targets), C.long(m), C.long(h), C.long(v), C.float(scale), goal)
+	table := stored(w)
+	C.cpu_cross_entropy(d.c, p(loss), p(dx), p(dw), p(x), &table, ints(targets), C.long(m), C.long(h), C.long(v), C.float(scale), goal)
 }
 
 // Tanh is y = tanh(x).

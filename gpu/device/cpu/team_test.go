@@ -103,7 +103,7 @@ func TestManyColumns(t *testing.T) {
 	}
 	d := opened(t, device.Options{Workers: 3})
 	x, w, bias, y, z := filled(t, d, m*i), filled(t, d, o*i), filled(t, d, o), filled(t, d, m*o), filled(t, d, m*o)
-	l := &device.Linear{W: w, Bias: bias, I: i, O: o}
+	l := &device.Linear{W: device.Dense(w), Bias: bias, I: i, O: o}
 	d.Linear(y, x, m, l)
 	want.Linear(z, x, m, l)
 	for j := range y.Host {
@@ -131,7 +131,7 @@ func TestBF16Rounds(t *testing.T) {
 		for j := range x.Host { // every second operand lies half-way between two bfloat16
 			x.Host[j] = math.Float32frombits(math.Float32bits(x.Host[j])&^0xffff | uint32(j&1)<<15)
 		}
-		l := &device.Linear{W: w, I: i, O: o}
+		l := &device.Linear{W: device.Dense(w), I: i, O: o}
 		d.Linear(y, x, m, l)
 		want.Linear(z, x, m, l)
 		for j := range y.Host {

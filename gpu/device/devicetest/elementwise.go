@@ -27,17 +27,23 @@ func embedCases() []testCase {
 		name := fmt.Sprintf("H=%d", h)
 		r := random(name)
 		ids := []int32{3, 0, 3, 10, 3}
-		table, dy, before := normal(r, 11*h, 1), normal(r, len(ids)*h, 1), normal(r, 11*h, 1)
-		y, dtable := make([]float64, len(ids)*h), wide(before)
+		dy, before := normal(r, len(ids)*h, 1), normal(r, 11*h, 1)
+		dtable := wide(before)
 		for m, id := range ids {
 			for j := range h {
-				y[m*h+j] = float64(table[int(id)*h+j])
 				dtable[int(id)*h+j] += float64(dy[m*h+j])
 			}
 		}
+		for _, f := range formats {
+			table := newWeight(r, f, 11, h)
+			var y []float64
+			for _, id := range ids {
+				y = append(y, table.values[int(id)*h:(int(id)+1)*h]...)
+			}
+			all = append(all, testCase{name: "Embed/" + named(f, name), operands: append([]operand{out("y", y)}, table.operands("table")...),
+				run: func(d device.Device, m []device.Mem) { d.Embed(m[0], table.matrix(m[1], m[2]), ids, h) }})
+		}
 		all = append(all,
-			testCase{name: "Embed/" + name, operands: []operand{out("y", y), in("table", table)},
-				run: func(d device.Device, m []device.Mem) { d.Embed(m[0], m[1], ids, h) }},
 			testCase{name: "EmbedBackward/" + name, operands: []operand{inout("dtable", before, dtable), in("dy", dy)},
 				run: func(d device.Device, m []device.Mem) { d.EmbedBackward(m[0], m[1], ids, h) }})
 	}

@@ -10,22 +10,24 @@ type linearShape struct {
 	m, i, o, rank int
 	bias          bool
 	dropout       float32
+	format        device.Format // of W
 }
 
 // linearCase holds the numbers of one layer: x [M,I], w [O,I], bias [O],
 // a [R,I], b [O,R], dy [M,O].
 type linearCase struct {
 	linearShape
-	scale                float32
-	seed                 uint64
-	x, w, bias, a, b, dy []float64
+	scale             float32
+	seed              uint64
+	w                 *weight
+	x, bias, a, b, dy []float64
 }
 
 func newLinearCase(s linearShape) *linearCase {
 	r := random(fmt.Sprint(s))
 	c := &linearCase{linearShape: s, scale: 1.5, seed: r.Uint64()}
 	draw := func(n int) []float64 { return wide(normal(r, n, 1)) }
-	c.x, c.w, c.dy = draw(s.m*s.i), draw(s.o*s.i), draw(s.m*s.o)
+	c.x, c.w, c.dy = draw(s.m*s.i), newWeight(r, s.format, s.o, s.i), draw(s.m*s.o)
 	if s.bias {
 		c.bias = draw(s.o)
 	}
@@ -37,7 +39,7 @@ func newLinearCase(s linearShape) *linearCase {
 
 // forward returns y and u = drop(x)·Aᵀ.
 func (c *linearCase) forward() (y, u []float64) {
-	y = matmul(c.x, flip(c.w, c.o, c.i), c.m, c.o, c.i)
+	y = matmul(c.x, flip(c.w.values, c.o, c.i), c.m, c.o, c.i)
 	for i := range y {
 		if c.bias != nil {
 			y[i] += c.bias[i%c.o]
@@ -54,7 +56,7 @@ type linearGrad struct{ x, w, bias, a, b []float64 }
 
 func (c *linearCase) backward() linearGrad {
 	g := linearGrad{
-		x:    matmul(c.dy, c.w, c.m, c.i, c.o),
+		x:    matmul(c.dy, c.w.values, c.m, c.i, c.o),
 		w:    matmul(flip(c.dy, c.m, c.o), c.x, c.o, c.i, c.m),
 		bias: make([]float64, c.o),
 	}
@@ -72,8 +74,8 @@ func (c *linearCase) backward() linearGrad {
 }
 
 // layer puts the case's tensors, in the order of operands, into a Linear.
-func (c *linearCase) layer(w, bias, a, b, u device.Mem) *device.Linear {
-	l := &device.Linear{W: w, Bias: bias, I: c.i, O: c.o}
+func (c *linearCase) layer(w, scales, bias, a, b, u device.Mem) *device.Linear {
+	l := &device.Linear{W: c.w.matrix(w, scales), Bias: bias, I: c.i, O: c.o}
 	if c.rank > 0 {
 		l.LoRA = &device.LoRA{A: a, B: b, U: u, R: c.rank, Scale: c.scale, Dropout: c.dropout, Seed: c.seed}
 	}
@@ -81,8 +83,7 @@ func (c *linearCase) layer(w, bias, a, b, u device.Mem) *device.Linear {
 }
 
 func linearCases() []testCase {
-	var all []testCase
-	for _, s := range []linearShape{
+	shapes := []linearShape{
 		{m: 1, i: 1, o: 1},
 		{m: 1, i: 37, o: 19, bias: true},
 		{m: 3, i: 19, o: 35, rank: 3},
@@ -93,16 +94,28 @@ func linearCases() []testCase {
 		{m: 211, i: 70, o: 270, bias: true, rank: 1},
 		{m: 40, i: 1030, o: 65, bias: true, rank: 3, dropout: 0.2}, // more than one block of the sum
 		{m: 530, i: 33, o: 20, rank: 4},                            // the same for the gradient of W
-	} {
+	}
+	for _, f := range formats[1:] {
+		shapes = append(shapes,
+			linearShape{m: 1, i: 1, o: 1, format: f},
+			linearShape{m: 1, i: 37, o: 19, bias: true, format: f},
+			linearShape{m: 2, i: 257, o: 9, format: f},
+			linearShape{m: 7, i: 50, o: 130, bias: true, rank: 4, format: f},
+			linearShape{m: 17, i: 33, o: 31, bias: true, rank: 8, dropout: 0.1, format: f},
+			linearShape{m: 33, i: 300, o: 148, rank: 2, format: f},
+			linearShape{m: 40, i: 1030, o: 65, bias: true, format: f})
+	}
+	var all []testCase
+	for _, s := range shapes {
 		c := newLinearCase(s)
-		name := fmt.Sprintf("M=%d,I=%d,O=%d,R=%d,bias=%v,dropout=%g", s.m, s.i, s.o, s.rank, s.bias, s.dropout)
+		name := named(s.format, fmt.Sprintf("M=%d,I=%d,O=%d,R=%d,bias=%v,dropout=%g", s.m, s.i, s.o, s.rank, s.bias, s.dropout))
 		y, u := c.forward()
-		x, w, bias, a, b := in("x", narrow(c.x)), in("W", narrow(c.w)), in("bias", narrow(c.bias)), in("A", narrow(c.a)), in("B", narrow(c.b))
+		x, w, bias, a, b := in("x", narrow(c.x)), c.w.operands("W"), in("bias", narrow(c.bias)), in("A", narrow(c.a)), in("B", narrow(c.b))
 		all = append(all, testCase{
 			name: "Linear/" + name, product: true,
-			operands: []operand{out("y", y), x, w, bias, a, b, out("U", u)},
+			operands: []operand{out("y", y), x, w[0], w[1], bias, a, b, out("U", u)},
 			run: func(d device.Device, m []device.Mem) {
-				d.Linear(m[0], m[1], c.m, c.layer(m[2], m[3], m[4], m[5], m[6]))
+				d.Linear(m[0], m[1], c.m, c.layer(m[2], m[3], m[4], m[5], m[6], m[7]))
 			},
 		})
 		g, r := c.backward(), random("gradients "+name)
@@ -116,23 +129,27 @@ func linearCases() []testCase {
 			biasGrad = held("dbias", g.bias)
 		}
 		run := func(d device.Device, m []device.Mem) {
-			d.LinearBackward(m[0], m[1], m[2], c.m, c.layer(m[3], m[4], m[5], m[6], m[7]),
-				&device.LinearGrad{W: m[8], Bias: m[9], A: m[10], B: m[11], DU: m[12]})
+			d.LinearBackward(m[0], m[1], m[2], c.m, c.layer(m[3], m[4], m[5], m[6], m[7], m[8]),
+				&device.LinearGrad{W: m[9], Bias: m[10], A: m[11], B: m[12], DU: m[13]})
+		}
+		weightGrad := none("dW")
+		if s.format == device.F32 {
+			weightGrad = held("dW", g.w)
 		}
 		all = append(all,
 			testCase{
 				name: "LinearBackward/all/" + name, product: true, run: run,
-				operands: []operand{out("dx", g.x), dy, x, w, bias, a, b, U,
-					held("dW", g.w), biasGrad, held("dA", g.a), held("dB", g.b), scratch("DU", s.m*s.rank)},
+				operands: []operand{out("dx", g.x), dy, x, w[0], w[1], bias, a, b, U,
+					weightGrad, biasGrad, held("dA", g.a), held("dB", g.b), scratch("DU", s.m*s.rank)},
 			},
 			testCase{ // the first layer of a LoRA training needs no dx, and W is frozen
 				name: "LinearBackward/adapter/" + name, product: true, run: run,
-				operands: []operand{none("dx"), dy, x, w, bias, a, b, U,
+				operands: []operand{none("dx"), dy, x, w[0], w[1], bias, a, b, U,
 					none("dW"), none("dbias"), held("dA", g.a), held("dB", g.b), scratch("DU", s.m*s.rank)},
 			},
 			testCase{ // a frozen layer only passes the gradient on
 				name: "LinearBackward/dx/" + name, product: true, run: run,
-				operands: []operand{out("dx", g.x), dy, x, w, bias, a, b, U,
+				operands: []operand{out("dx", g.x), dy, x, w[0], w[1], bias, a, b, U,
 					none("dW"), none("dbias"), none("dA"), none("dB"), scratch("DU", s.m*s.rank)},
 			})
 	}

@@ -74,17 +74,29 @@ func wrongSizes(t *testing.T, d device.Device) {
 	}
 	defer d.Free(m)
 	f := func(n int) device.Mem { return m.Slice(0, n) }
+	w := func(n int) device.Matrix { return device.Dense(f(n)) }
+	half := func(n int) device.Matrix { return device.Matrix{Format: device.BF16, Raw: m.Bytes(n)} }
 	s := device.Heads{A: 2, G: 1, D: 4, Rotary: 2, Base: 10000}
 	for name, call := range map[string]func(){
-		"Embed":             func() { d.Embed(f(7), f(64), []int32{1, 2}, 4) },
-		"EmbedId":           func() { d.Embed(f(8), f(64), []int32{1, 16}, 4) },
-		"EmbedNegative":     func() { d.Embed(f(8), f(64), []int32{1, -1}, 4) },
-		"EmbedBackward":     func() { d.EmbedBackward(f(64), f(9), []int32{1, 2}, 4) },
-		"RMSNorm":           func() { d.RMSNorm(f(8), f(2), f(8), device.Mem{}, f(5), 2, 4, 1e-5) },
-		"RMSNormBackward":   func() { d.RMSNormBackward(f(8), device.Mem{}, f(8), f(8), f(4), f(3), 2, 4) },
-		"Linear":            func() { d.Linear(f(6), f(9), 2, &device.Linear{W: f(12), I: 4, O: 3}) },
-		"LinearLoRA":        func() { d.Linear(f(6), f(8), 2, &device.Linear{W: f(12), I: 4, O: 3, LoRA: &device.LoRA{R: 2}}) },
-		"LinearBackward":    func() { d.LinearBackward(f(8), f(7), f(8), 2, &device.Linear{W: f(12), I: 4, O: 3}, nil) },
+		"Embed":           func() { d.Embed(f(7), w(64), []int32{1, 2}, 4) },
+		"EmbedId":         func() { d.Embed(f(8), w(64), []int32{1, 16}, 4) },
+		"EmbedNegative":   func() { d.Embed(f(8), w(64), []int32{1, -1}, 4) },
+		"EmbedBackward":   func() { d.EmbedBackward(f(64), f(9), []int32{1, 2}, 4) },
+		"RMSNorm":         func() { d.RMSNorm(f(8), f(2), f(8), device.Mem{}, f(5), 2, 4, 1e-5) },
+		"RMSNormBackward": func() { d.RMSNormBackward(f(8), device.Mem{}, f(8), f(8), f(4), f(3), 2, 4) },
+		"Linear":          func() { d.Linear(f(6), f(9), 2, &device.Linear{W: w(12), I: 4, O: 3}) },
+		"LinearLoRA":      func() { d.Linear(f(6), f(8), 2, &device.Linear{W: w(12), I: 4, O: 3, LoRA: &device.LoRA{R: 2}}) },
+		"LinearBackward":  func() { d.LinearBackward(f(8), f(7), f(8), 2, &device.Linear{W: w(12), I: 4, O: 3}, nil) },
+		"LinearNarrow":    func() { d.Linear(f(6), f(8), 2, &device.Linear{W: half(23), I: 4, O: 3}) },
+		"LinearScales": func() {
+			d.Linear(f(6), f(8), 2, &device.Linear{W: device.Matrix{Format: device.Int8, Raw: m.Bytes(12), Scales: f(1)}, I: 4, O: 3})
+		},
+		"LinearFrozen": func() {
+			d.LinearBackward(f(8), f(6), f(8), 2, &device.Linear{W: half(24), I: 4, O: 3}, &device.LinearGrad{W: f(12)})
+		},
+		"CrossEntropyFrozen": func() {
+			d.CrossEntropy(f(2), device.Mem{}, f(20), f(8), half(40), []int32{0, 1}, 2, 4, 5, 1, device.Goal{})
+		},
 		"Rotary":            func() { d.Rotary(f(31), []int32{0, 1}, s, false) },
 		"Attention":         func() { d.Attention(f(16), f(4), f(31), []int32{0, 2}, s, nil) },
 		"AttentionBackward": func() { d.AttentionBackward(f(32), f(16), f(16), f(3), f(32), []int32{0, 2}, s, nil, nil) },
@@ -97,13 +109,13 @@ func wrongSizes(t *testing.T, d device.Device) {
 		"SwiGLU":         func() { d.SwiGLU(f(8), f(15), 2, 4) },
 		"SwiGLUBackward": func() { d.SwiGLUBackward(f(16), f(7), f(16), 2, 4) },
 		"CrossEntropy": func() {
-			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), f(19), []int32{0, 1}, 2, 4, 5, 1, device.Goal{})
+			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), w(19), []int32{0, 1}, 2, 4, 5, 1, device.Goal{})
 		},
 		"CrossEntropyTarget": func() {
-			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), f(20), []int32{0, 5}, 2, 4, 5, 1, device.Goal{})
+			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), w(20), []int32{0, 5}, 2, 4, 5, 1, device.Goal{})
 		},
 		"CrossEntropyBase": func() {
-			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), f(20), []int32{0, 1}, 2, 4, 5, 1, device.Goal{Anchor: 1, Base: f(7)})
+			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), w(20), []int32{0, 1}, 2, 4, 5, 1, device.Goal{Anchor: 1, Base: f(7)})
 		},
 		"Tanh":         func() { d.Tanh(f(3), f(4)) },
 		"TanhBackward": func() { d.TanhBackward(f(3), f(3), f(4)) },

@@ -90,7 +90,7 @@ func TestOracleGradients(t *testing.T) {
 	linearLoss := func([]float64) float64 { y, _ := c.forward(); return inner(y, c.dy) }
 	g := c.backward()
 	near(t, "linear dx", g.x, slope(linearLoss, c.x))
-	near(t, "linear dW", g.w, slope(linearLoss, c.w))
+	near(t, "linear dW", g.w, slope(linearLoss, c.w.values))
 	near(t, "linear dbias", g.bias, slope(linearLoss, c.bias))
 	near(t, "linear dA", g.a, slope(linearLoss, c.a))
 	near(t, "linear dB", g.b, slope(linearLoss, c.b))

@@ -8,8 +8,8 @@ import (
 func (d *Device) Linear(y, x device.Mem, m int, l *device.Linear) {
 	want("Linear", "y", y.N, m*l.O)
 	want("Linear", "x", x.N, m*l.I)
-	want("Linear", "W", l.W.N, l.O*l.I)
-	d.product(y.Host, x.Host, l.W.Host, m, l.O, l.I, 1, false)
+	l.W.Fit("Linear", "W", l.O, l.I)
+	d.product(y.Host, x.Host, d.widened(l.W, l.O, l.I), m, l.O, l.I, 1, false)
 	if !l.Bias.Empty() {
 		want("Linear", "Bias", l.Bias.N, l.O)
 		for i := range y.Host {
@@ -32,9 +32,11 @@ func (d *Device) LinearBackward(dx, dy, x device.Mem, m int, l *device.Linear, g
 	if g == nil {
 		g = &device.LinearGrad{}
 	}
+	l.W.Fit("LinearBackward", "W", l.O, l.I)
+	l.W.Frozen("LinearBackward", g.W)
 	if !dx.Empty() {
 		want("LinearBackward", "dx", dx.N, m*l.I)
-		d.product(dx.Host, dy.Host, transpose(l.W.Host, l.O, l.I), m, l.I, l.O, 1, false)
+		d.product(dx.Host, dy.Host, transpose(d.widened(l.W, l.O, l.I), l.O, l.I), m, l.I, l.O, 1, false)
 	}
 	if !g.W.Empty() {
 		want("LinearBackward", "W gradient", g.W.N, l.O*l.I)
@@ -71,6 +73,19 @@ func (d *Device) LinearBackward(dx, dy, x device.Mem, m int, l *device.Linear, g
 			dx.Host[i] += v
 		}
 	}
+}
+
+// widened is w as floats.
+func (d *Device) widened(w device.Matrix, o, i int) []float32 {
+	if w.Format == device.F32 {
+		return w.Floats.Host
+	}
+	row, scales := w.Format.Row(i), w.Format.Scales(i)
+	dst := make([]float32, o*i)
+	d.each(o, func(r int) {
+		w.Format.Decode(dst[r*i:(r+1)*i], w.Raw.Host[r*row:(r+1)*row], w.Scales.Host[r*scales:(r+1)*scales])
+	})
+	return dst
 }
 
 // product is c[M,N] (+)= scale·a[M,K]·b[N,K]ᵀ.

@@ -8,10 +8,17 @@ import (
 )
 
 // Embed gathers rows of table.
-func (d *Device) Embed(y, table device.Mem, ids []int32, h int) {
+func (d *Device) Embed(y device.Mem, table device.Matrix, ids []int32, h int) {
 	want("Embed", "y", y.N, len(ids)*h)
+	table.Fit("Embed", "table", table.Rows(h), h)
+	row, scales := table.Format.Row(h), table.Format.Scales(h)
 	for m, id := range ids {
-		copy(y.Host[m*h:(m+1)*h], table.Host[int(id)*h:(int(id)+1)*h])
+		to, r := y.Host[m*h:(m+1)*h], int(id)
+		if table.Format == device.F32 {
+			copy(to, table.Floats.Host[r*h:(r+1)*h])
+			continue
+		}
+		table.Format.Decode(to, table.Raw.Host[r*row:(r+1)*row], table.Scales.Host[r*scales:(r+1)*scales])
 	}
 }
 
@@ -27,11 +34,12 @@ func (d *Device) EmbedBackward(dtable, dy device.Mem, ids []int32, h int) {
 }
 
 // CrossEntropy works row by row, see aim.
-func (d *Device) CrossEntropy(loss, dx, dw, x, w device.Mem, targets []int32, m, h, v int, scale float32, goal device.Goal) {
+func (d *Device) CrossEntropy(loss, dx, dw, x device.Mem, w device.Matrix, targets []int32, m, h, v int, scale float32, goal device.Goal) {
 	want("CrossEntropy", "targets", len(targets), m)
 	want("CrossEntropy", "loss", loss.N, m)
 	want("CrossEntropy", "x", x.N, m*h)
-	want("CrossEntropy", "w", w.N, v*h)
+	w.Fit("CrossEntropy", "w", v, h)
+	w.Frozen("CrossEntropy", dw)
 	if !dx.Empty() {
 		want("CrossEntropy", "dx", dx.N, m*h)
 		clear(dx.Host)
@@ -43,7 +51,7 @@ func (d *Device) CrossEntropy(loss, dx, dw, x, w device.Mem, targets []int32, m,
 		want("CrossEntropy", "Base", goal.Base.N, m*h)
 	}
 	const part = 256
-	table := d.operands(w.Host)
+	table := d.operands(d.widened(w, v, h))
 	grad := make([]float32, v)
 	p, other, wideRow := make([]float64, v), make([]float64, v), make([]float64, h)
 	logits := func(z []float64, row []float32) {

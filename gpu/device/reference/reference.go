@@ -2,11 +2,11 @@ package reference
 
 import (
 	"fmt"
-	"math"
 	"runtime"
 	"sync"
 
 	"github.com/glmflow/glmflow/gpu/device"
+	"github.com/glmflow/glmflow/gpu/half"
 )
 
 // Device implements [device.Device].
@@ -50,6 +50,7 @@ func (d *Device) Info() device.Info {
 		Precision: precision,
 		Workers:   d.workers,
 		Features:  []string{runtime.GOARCH},
+		InPlace:   true,
 	}
 }
 
@@ -125,16 +126,7 @@ func (d *Device) operands(x []float32) []float32 {
 	}
 	r := make([]float32, len(x))
 	for i, v := range x {
-		r[i] = roundBF16(v)
+		r[i] = half.BF16(half.ToBF16(v))
 	}
 	return r
-}
-
-// roundBF16 rounds to the nearest bfloat16, ties to even.
-func roundBF16(x float32) float32 {
-	b := math.Float32bits(x)
-	if b&0x7fffffff > 0x7f800000 { // NaN stays one
-		return math.Float32frombits(b&0xffff0000 | 0x00400000)
-	}
-	return math.Float32frombits((b + 0x7fff + b>>16&1) & 0xffff0000)
 }

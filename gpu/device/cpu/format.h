@@ -1,0 +1,24 @@
+// How weights are stored, as device.Format says.
+#ifndef FORMAT_H
+#define FORMAT_H
+
+enum { F32, BF16, F16, INT8, INT4, NF4 };
+enum { NF4_BLOCK = 64 }; // numbers of a row that share a scale
+
+// A matrix is a weight [O,I] in a format; scales is NULL where it has none.
+typedef struct matrix {
+	int format;
+	const void *data;
+	const float *scales;
+} matrix;
+
+// row_bytes is how many bytes n numbers of a row take, row_scales how many
+// scales they have.
+static inline long row_bytes(int format, long n) {
+	return format == F32 ? 4 * n : format == BF16 || format == F16 ? 2 * n : format == INT8 ? n : (n + 1) / 2;
+}
+static inline long row_scales(int format, long n) {
+	return format == INT8 || format == INT4 ? 1 : format == NF4 ? (n + NF4_BLOCK - 1) / NF4_BLOCK : 0;
+}
+
+#endif
