@@ -52,7 +52,8 @@ type layerActs struct {
 
 // Recompute makes the lowest n of the layers that a backward pass goes through
 // keep their input only: the backward pass computes the rest again, to the same
-// bits, which takes less memory and up to a third more time. The default is 0.
+// bits, which takes less memory and, for all layers, a quarter to two fifths more
+// time. The default is 0.
 func (m *Model) Recompute(n int) {
 	if m.recompute != n {
 		m.recompute = n

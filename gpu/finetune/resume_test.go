@@ -115,7 +115,7 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 }
 
 // TestCheckpointsTakeTurns: as many are kept as asked for, the newest, and a
-// damaged one is passed over, whatever bit of it was turned.
+// damaged one is passed over, in its header, its state or its tensors.
 func TestCheckpointsTakeTurns(t *testing.T) {
 	want, err := train(t.Context(), t, 1, Hooks{})
 	if err != nil {
