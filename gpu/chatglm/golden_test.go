@@ -238,6 +238,21 @@ func goldenGradients(t *testing.T, file string) {
 		}); err != nil {
 			t.Fatal(err)
 		}
+		// The oracle must agree with autograd before the model is held to it
+		// elsewhere: far closer than float32, but for the angles, which the
+		// conventions round.
+		truth := newOracle(m, 0)
+		for _, p := range m.params {
+			truth.w[p.Name] = flat(t, g.Weights[names[p.Name]])
+		}
+		var said []float32
+		for _, row := range truth.logits(batch, true) {
+			for _, v := range row {
+				said = append(said, float32(v))
+			}
+		}
+		near(t, "the oracle's logits", said, logits, 2e-7)
+		near(t, "the oracle's loss", []float32{float32(truth.loss(batch) / float64(targets))}, []float64{g.Loss}, 2e-7)
 		got, err := m.Logits(batch)
 		if err != nil {
 			t.Fatal(err)

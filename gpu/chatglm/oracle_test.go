@@ -140,12 +140,16 @@ func (o *oracle) logits(b Batch, adapters bool) [][]float64 {
 	if adapters {
 		fixed = o.keysAndValues()
 	}
+	base := 10000.0
+	if c.RopeRatio > 0 {
+		base *= c.RopeRatio
+	}
 	for l := range c.NumLayers {
 		qkv := make([][]float64, len(x))
 		for m := range x {
 			qkv[m] = o.linear(l, 0, o.norm(x[m], layerName(l, "input_layernorm.weight")), m, adapters)
 			for h := range s.A + s.G {
-				copy(qkv[m][h*s.D:], turned(qkv[m][h*s.D:(h+1)*s.D], b.Positions[m], s.Base))
+				copy(qkv[m][h*s.D:], turned(qkv[m][h*s.D:(h+1)*s.D], b.Positions[m], base))
 			}
 		}
 		for i := range len(b.Starts) - 1 {
