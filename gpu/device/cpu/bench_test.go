@@ -62,6 +62,25 @@ func BenchmarkLinear(b *testing.B) {
 	}
 }
 
+// BenchmarkCrossEntropy measures output layer and loss with all gradients.
+func BenchmarkCrossEntropy(b *testing.B) {
+	const m, h, v = 2048, 384, 8192
+	for _, precision := range []string{"fp32", "bf16"} {
+		b.Run(fmt.Sprintf("%s/M=%d,H=%d,V=%d", precision, m, h, v), func(b *testing.B) {
+			d := opened(b, device.Options{Precision: precision})
+			x, dx, w, dw, loss := filled(b, d, m*h), filled(b, d, m*h), filled(b, d, v*h), filled(b, d, v*h), filled(b, d, m)
+			targets := make([]int32, m)
+			for i := range targets {
+				targets[i] = int32(i * 7919 % v)
+			}
+			for b.Loop() {
+				d.CrossEntropy(loss, dx, dw, x, w, targets, m, h, v, 1.0/m, device.Goal{})
+			}
+			b.ReportMetric(6*m*h*v*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+		})
+	}
+}
+
 // BenchmarkKernels compares instruction sets on one product.
 func BenchmarkKernels(b *testing.B) {
 	const n = 512

@@ -7,6 +7,7 @@
 #include "kernels.h"
 
 enum {
+	DOWN = 16,              // words of depth packed at a time from columns
 	DEPTH = 256,            // words of depth a tile runs through: its panels stay in the first two caches
 	TASK_ROWS = 128,       // at most, of a task
 	TASK_COLS = 512,       // at most: with DEPTH, half a second cache of 1 MB
@@ -44,9 +45,13 @@ static void compute_block(const struct gemm *g, long i0, long j0, long j1, long 
 	long rows_end = least(i0 + g->row_step, p->m), cols_end = least(j1 + g->col_step, cols);
 	for (long w = 0; w < g->depth; w += DEPTH) {
 		long depth = least(DEPTH, g->depth - w), from = w * k->pairs;
-		for (long i = i0; i < rows_end; i += k->mr)
-			k->left(left + (i - i0) * depth, k->mr, p->a + i * p->a_row + from * p->a_k, p->a_row, p->a_k,
-			        least(k->mr, p->m - i), least(depth * k->pairs, p->k - from));
+		// Where k runs down the columns, a few of them at a time: lines that the next
+		// panel needs too are still in the first cache then.
+		long run = p->a_k == 1 ? depth : least(DOWN, depth);
+		for (long r = 0; r < depth; r += run)
+			for (long i = i0; i < rows_end; i += k->mr)
+				k->left(left + (i - i0) * depth + r * k->mr, k->mr, p->a + i * p->a_row + (from + r * k->pairs) * p->a_k, p->a_row, p->a_k,
+				        least(k->mr, p->m - i), least(least(run, depth - r) * k->pairs, p->k - from - r * k->pairs));
 		for (long j = j1; j < cols_end; j += k->nr)
 			for (long i = i0; i < rows_end; i += k->mr)
 				k->tile(depth, left + (i - i0) * depth, g->right + j * g->depth + w * k->nr,

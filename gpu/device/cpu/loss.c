@@ -12,7 +12,7 @@ struct loss_job {
 	const float *x;
 	const int32_t *targets;
 	const long *row; // of the batch, for each gathered one
-	long m, h, v;
+	long m, h, v, ld; // ld: of a row of logits
 	float scale;
 	int gradient;
 	goal g;
@@ -34,7 +34,7 @@ static void loss_task(cpu *d, long i, int worker, void *job) {
 	(void)worker;
 	struct loss_job *j = job;
 	long m = j->row[i];
-	float *z = j->logits + i * j->v, *base = j->base_logits ? j->base_logits + i * j->v : NULL;
+	float *z = j->logits + i * j->ld, *base = j->base_logits ? j->base_logits + i * j->ld : NULL;
 	if (j->g.smoothing == 0 && !base)
 		j->loss[m] = d->isa->loss(z, j->v, j->targets[m], j->scale, j->gradient);
 	else
@@ -45,7 +45,7 @@ static void loss_task(cpu *d, long i, int worker, void *job) {
 static void score(cpu *d, struct loss_job *j, const float *x, const matrix *w, long rows, float *logits) {
 	j->x = x;
 	each(d, rows, 0, gather_task, j);
-	multiply(d, &(product){.c = logits, .ldc = j->v, .a = j->gathered, .a_row = j->h, .a_k = 1, .b = w->data, .b_k = 1, .b_col = j->h,
+	multiply(d, &(product){.c = logits, .ldc = j->ld, .a = j->gathered, .a_row = j->h, .a_k = 1, .b = w->data, .b_k = 1, .b_col = j->h,
 	                       .format = w->format, .scales = w->scales,
 	                       .m = rows, .n = j->v, .k = j->h, .alpha = 1});
 }
@@ -53,13 +53,15 @@ static void score(cpu *d, struct loss_job *j, const float *x, const matrix *w, l
 void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const matrix *w, const int32_t *targets, long m, long h, long v, float scale, goal g) {
 	long chunk = LOGITS_HELD / v;
 	chunk = least(chunk < LEAST_ROWS ? LEAST_ROWS : chunk > MOST_ROWS ? MOST_ROWS : chunk, m);
-	float *logits = scratch(d, LOGITS, 4 * (size_t)(chunk * v));
+	// Rows a power of two apart would share a few places of the caches.
+	long ld = v + (v % 1024 ? 0 : 16);
+	float *logits = scratch(d, LOGITS, 4 * (size_t)(chunk * ld));
 	float *gathered = scratch(d, GATHERED, 4 * (size_t)(chunk * h) + sizeof(long) * (size_t)chunk + 64);
 	if (!logits || !gathered) return;
 	long *row = (long *)(void *)(gathered + (chunk * h + 15) / 16 * 16);
 	struct loss_job j = {.loss = loss, .dx = dx, .logits = logits, .gathered = gathered, .targets = targets, .row = row,
-	                     .m = m, .h = h, .v = v, .scale = scale, .gradient = dx || dw, .g = g};
-	if (g.base && !(j.base_logits = scratch(d, BASE_LOGITS, 4 * (size_t)(chunk * v)))) return;
+	                     .m = m, .h = h, .v = v, .ld = ld, .scale = scale, .gradient = dx || dw, .g = g};
+	if (g.base && !(j.base_logits = scratch(d, BASE_LOGITS, 4 * (size_t)(chunk * ld)))) return;
 	memset(loss, 0, 4 * (size_t)m);
 	if (dx) cpu_zero(d, dx, m * h);
 	for (long next = 0; next < m;) {
@@ -71,10 +73,10 @@ void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x
 		score(d, &j, x, w, rows, logits);
 		each(d, rows, rows * v > 1 << 14, loss_task, &j);
 		if (dw)
-			multiply(d, &(product){.c = dw, .ldc = h, .a = logits, .a_row = 1, .a_k = v, .b = gathered, .b_k = h, .b_col = 1,
+			multiply(d, &(product){.c = dw, .ldc = h, .a = logits, .a_row = 1, .a_k = ld, .b = gathered, .b_k = h, .b_col = 1,
 			                       .m = v, .n = h, .k = rows, .alpha = 1, .add = 1});
 		if (dx) { // the gathered rows have served; their gradients take their place
-			multiply(d, &(product){.c = gathered, .ldc = h, .a = logits, .a_row = v, .a_k = 1, .b = w->data, .b_k = h, .b_col = 1,
+			multiply(d, &(product){.c = gathered, .ldc = h, .a = logits, .a_row = ld, .a_k = 1, .b = w->data, .b_k = h, .b_col = 1,
 			                       .format = w->format, .scales = w->scales,
 			                       .m = rows, .n = h, .k = v, .alpha = 1});
 			each(d, rows, 0, scatter_task, &j);
