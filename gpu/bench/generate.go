@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
@@ -75,5 +76,14 @@ func Generate(ctx context.Context, model *chatglm.Model, o GenerateOptions) (Gen
 }
 
 // weightBytes counts the bytes of the weights that every token is multiplied
-// with. The embedding is not among them: a token reads one row of it.
-func weightBytes(model *chatglm.Model) int64 { return 4 * int64(linears(model.Config())) }
+// with, as they are stored. The embedding is not among them: a token reads one
+// row of it.
+func weightBytes(model *chatglm.Model) int64 {
+	bytes := 0
+	for _, p := range model.Params() {
+		if len(p.Shape) == 2 && !strings.Contains(p.Name, ".embedding.") {
+			bytes += 4*(p.W.Len()+p.Narrow.Scales.Len()) + p.Narrow.Raw.N
+		}
+	}
+	return int64(bytes)
+}
