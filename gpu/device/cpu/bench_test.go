@@ -74,7 +74,7 @@ func BenchmarkCrossEntropy(b *testing.B) {
 				targets[i] = int32(i * 7919 % v)
 			}
 			for b.Loop() {
-				d.CrossEntropy(loss, dx, dw, x, w, targets, m, h, v, 1.0/m, device.Goal{})
+				d.CrossEntropy(loss, dx, dw, x, device.Dense(w), targets, m, h, v, 1.0/m, device.Goal{})
 			}
 			b.ReportMetric(6*m*h*v*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 		})
