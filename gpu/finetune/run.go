@@ -132,6 +132,9 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 			return nil, err
 		}
 	}
+	for _, d := range o.Doubts() {
+		r.log.Warn(d)
+	}
 	if err := model.SetObjective(o.objective()); err != nil {
 		return nil, err
 	}
