@@ -65,6 +65,9 @@ INLINE vec square_root(vec x) {
 
 // sum_lanes adds in halves: the order is part of the result.
 INLINE float sum_lanes(vec v) {
+#if LANES == 16
+	return _mm512_reduce_add_ps((__m512)v); // in halves, too
+#endif
 	float t[LANES];
 	store(t, v);
 	for (int half = LANES / 2; half; half /= 2)
@@ -73,6 +76,9 @@ INLINE float sum_lanes(vec v) {
 }
 
 INLINE float max_lanes(vec v) {
+#if LANES == 16
+	return _mm512_reduce_max_ps((__m512)v);
+#endif
 	float top = v[0];
 	for (int i = 1; i < LANES; i++) top = v[i] > top ? v[i] : top;
 	return top;
