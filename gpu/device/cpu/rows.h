@@ -143,7 +143,7 @@ static float NAME(softmax_step)(float *s, long valid, float scale, float *top, f
 	for (long j = valid; j < BLOCK; j++) s[j] = 0;
 	vec sums = {0};
 	for EACH(i, BLOCK) sums += load(s + i);
-	float keep = isinf(*top) ? 0 : exponential(spread(*top - now))[0];
+	float keep = now == *top ? 1 : isinf(*top) ? 0 : exponential(spread(*top - now))[0];
 	*sum = *sum * keep + sum_lanes(sums);
 	*top = now;
 	return keep;
