@@ -9,8 +9,8 @@
 enum {
 	DOWN = 16,              // words of depth packed at a time from columns
 	DEPTH = 256,            // words of depth a tile runs through: its panels stay in the first two caches
-	TASK_ROWS = 128,       // at most, of a task
-	TASK_COLS = 512,       // at most: with DEPTH, half a second cache of 1 MB
+	TASK_ROWS = 128,        // at most, of a task
+	TASK_COLS = 512,        // at most: with DEPTH, half a second cache of 1 MB
 	RIGHT_WORDS = 4 << 20,  // of the right operand packed at once: 16 MB
 	WORTH_A_TEAM = 1 << 17, // multiplications below which one thread is faster
 	DOTS_ROWS = 16,         // at most, for which packing would cost more than the product
@@ -52,8 +52,9 @@ static void compute_block(const struct gemm *g, long i0, long j0, long j1, long 
 			for (long i = i0; i < rows_end; i += k->mr)
 				k->left(left + (i - i0) * depth + r * k->mr, k->mr, p->a + i * p->a_row + (from + r * k->pairs) * p->a_k, p->a_row, p->a_k,
 				        least(k->mr, p->m - i), least(least(run, depth - r) * k->pairs, p->k - from - r * k->pairs));
-		for (long j = j1; j < cols_end; j += k->nr)
-			for (long i = i0; i < rows_end; i += k->mr)
+		// Along the rows: pages and lines of c are written one after the other.
+		for (long i = i0; i < rows_end; i += k->mr)
+			for (long j = j1; j < cols_end; j += k->nr)
 				k->tile(depth, left + (i - i0) * depth, g->right + j * g->depth + w * k->nr,
 				        p->c + i * p->ldc + j0 + j, p->ldc, least(k->mr, p->m - i), least(k->nr, cols - j),
 				        p->alpha, p->add || w > 0, p->bias ? p->bias + j0 + j : NULL);
