@@ -31,6 +31,7 @@ require (
 	gocloud.dev v0.47.0 // artifacts behind one interface: a directory, memory, later a bucket
 	golang.org/x/net v0.60.0 // tests: pages parsed as a browser would
 	golang.org/x/sync v0.24.0 // errgroup
+	golang.org/x/sys v0.49.0 // maps weight files into memory
 	golang.org/x/text v0.43.0 // GB18030 and UTF-16, normal forms, plurals
 	google.golang.org/protobuf v1.36.12 // protowire, to read a SentencePiece model without generated code
 	gorgonia.org/cu v0.9.6 // tag cuda; NVIDIA's driver, docs/adr/0002
@@ -92,7 +93,6 @@ require (
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20240222234643-814bf88cf225 // indirect
 	golang.org/x/mod v0.41.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/telemetry v0.0.0-20260924152758-ed294f943157 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect

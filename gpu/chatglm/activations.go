@@ -77,13 +77,15 @@ func (m *Model) ActivationBytes(tokens, recompute int) int64 {
 // computes from its own.
 func (m *Model) WeightBytes() int64 {
 	n := 0
+	raw := 0
 	for _, p := range m.params {
-		n += p.W.Len()
+		n += p.W.Len() + p.Narrow.Scales.Len()
+		raw += p.Narrow.Raw.N
 	}
 	if x := m.prefix; x != nil {
 		n += x.kv.Len() + x.middle.Len() + x.dkv.Len() + x.dmiddle.Len()
 	}
-	return 4 * int64(n)
+	return 4*int64(n) + int64(raw)
 }
 
 // room makes sure that a batch of n tokens fits.

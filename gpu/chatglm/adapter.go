@@ -124,7 +124,7 @@ func (m *Model) removeParams(unwanted func(*Param) bool) {
 		if !unwanted(p) {
 			return false
 		}
-		m.dev.Free(p.W)
+		p.free(m.dev)
 		if p.Trainable() {
 			m.dev.Free(p.Grad)
 		}

@@ -237,6 +237,12 @@ func (m *Model) Merge() error {
 			if l.a == nil {
 				continue
 			}
+			if !l.w.Narrow.Empty() {
+				return fmt.Errorf("merge: weight %s is kept in %v: open the model with weights fp32 to merge adapters into it", l.w.Name, l.w.Narrow.Format)
+			}
+			if err := l.w.own(m.dev); err != nil {
+				return err
+			}
 			w, a, b := make([]float32, l.w.W.Len()), make([]float32, l.a.W.Len()), make([]float32, l.b.W.Len())
 			m.dev.Download(w, l.w.W)
 			m.dev.Download(a, l.a.W)

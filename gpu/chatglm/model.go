@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/glmflow/glmflow/gpu/checkpoint"
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
@@ -11,7 +12,8 @@ import (
 type Model struct {
 	cfg    Config
 	dev    device.Device
-	params []*Param // in the order of the computation, adapters last
+	files  *checkpoint.Dir // whose memory weights lie in, nil without any
+	params []*Param        // in the order of the computation, adapters last
 
 	embedding, finalNorm, out *Param
 	layers                    []layer
@@ -50,17 +52,23 @@ func (l *linear) learns() bool { return l.trainable() || l.bias != nil && l.bias
 
 // allocate makes a model of zeros.
 func allocate(c Config, dev device.Device) (*Model, error) {
+	return build(c, dev, func(s spec) (*Param, error) { return newParam(s, dev) })
+}
+
+// build puts a model together from the weights that add makes.
+func build(c Config, dev device.Device, add func(spec) (*Param, error)) (*Model, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	m := &Model{cfg: c, dev: dev}
 	byName := map[string]*Param{}
 	for _, s := range c.specs() {
-		p, err := m.addParam(s)
+		p, err := add(s)
 		if err != nil {
 			m.Close()
 			return nil, err
 		}
+		m.params = append(m.params, p)
 		byName[p.Name] = p
 	}
 	m.embedding, m.finalNorm, m.out = byName[embeddingName], byName[finalNormName], byName[outputName]
@@ -78,12 +86,17 @@ func allocate(c Config, dev device.Device) (*Model, error) {
 	return m, nil
 }
 
+// newParam makes a weight of zeros.
+func newParam(s spec, dev device.Device) (*Param, error) {
+	p := &Param{Name: s.name, Shape: s.shape}
+	return p, p.allocFloats(dev)
+}
+
 func (m *Model) addParam(s spec) (*Param, error) {
-	w, err := m.dev.Alloc(s.len())
+	p, err := newParam(s, m.dev)
 	if err != nil {
-		return nil, fmt.Errorf("weight %s %v: %w", s.name, s.shape, err)
+		return nil, err
 	}
-	p := &Param{Name: s.name, Shape: s.shape, W: w}
 	m.params = append(m.params, p)
 	return p, nil
 }
@@ -93,7 +106,11 @@ func (m *Model) Close() {
 	m.Freeze()
 	m.dropActivations()
 	for _, p := range m.params {
-		m.dev.Free(p.W)
+		p.free(m.dev)
+	}
+	if m.files != nil {
+		m.files.Close() // opened to read: there is nothing left to fail
+		m.files = nil
 	}
 	if m.prefix != nil {
 		m.dev.Free(m.prefix.kv)
@@ -134,6 +151,14 @@ func (m *Model) train(wanted func(*Param) bool) error {
 	for _, p := range m.params {
 		if !wanted(p) {
 			continue
+		}
+		if !p.Narrow.Empty() {
+			m.Freeze()
+			return fmt.Errorf("weight %s is kept in %v, which cannot be trained: open the model with weights fp32, or train adapters on top of it", p.Name, p.Narrow.Format)
+		}
+		if err := p.own(m.dev); err != nil {
+			m.Freeze()
+			return err
 		}
 		g, err := m.dev.Alloc(p.W.Len())
 		if err != nil {

@@ -1,16 +1,14 @@
 package chatglm
 
 import (
-	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
-	"slices"
-	"strings"
 
-	"github.com/glmflow/glmflow/gpu/checkpoint"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 	"github.com/glmflow/glmflow/gpu/device"
 )
@@ -22,6 +20,9 @@ type Param struct {
 	W      device.Mem    // empty where the weight is stored narrowly
 	Narrow device.Matrix // the weight then; it cannot be trained
 	Grad   device.Mem    // of the same length as W if trainable, else empty
+
+	inFile bool         // W is a file's memory, which is only read
+	owned  []device.Mem // what was allocated for Narrow
 }
 
 // Len is the number of elements.
@@ -33,6 +34,49 @@ func (p *Param) matrix() device.Matrix {
 		return p.Narrow
 	}
 	return device.Dense(p.W)
+}
+
+// alloc allocates memory for a part of Narrow.
+func (p *Param) alloc(dev device.Device, n int) (device.Mem, error) {
+	mem, err := dev.Alloc(n)
+	if err != nil {
+		return mem, fmt.Errorf("weight %s %v: %w", p.Name, p.Shape, err)
+	}
+	p.owned = append(p.owned, mem)
+	return mem, nil
+}
+
+// allocFloats allocates W.
+func (p *Param) allocFloats(dev device.Device) error {
+	w, err := dev.Alloc(p.Len())
+	if err != nil {
+		return fmt.Errorf("weight %s %v: %w", p.Name, p.Shape, err)
+	}
+	p.W, p.inFile = w, false
+	return nil
+}
+
+// own gives floats that lie in a file's memory memory of their own.
+func (p *Param) own(dev device.Device) error {
+	if !p.inFile {
+		return nil
+	}
+	was := p.W
+	if err := p.allocFloats(dev); err != nil {
+		return err
+	}
+	dev.Copy(p.W, was)
+	return nil
+}
+
+func (p *Param) free(dev device.Device) {
+	if !p.inFile {
+		dev.Free(p.W)
+	}
+	for _, mem := range p.owned {
+		dev.Free(mem)
+	}
+	p.W, p.inFile, p.owned = device.Mem{}, false, nil
 }
 
 // A spec names a weight of the base model and its shape.
@@ -79,73 +123,6 @@ func (s spec) len() int {
 		n *= d
 	}
 	return n
-}
-
-// Open reads the model in dir, a Hugging Face directory with config.json and
-// safetensors in one file or in shards, onto dev. What the files say is checked
-// before anything is allocated: they have the tensors that config.json asks for
-// and no others. Where it says pre_seq_len, as the original trainer writes it,
-// the prefix is among them.
-func Open(dir string, dev device.Device) (*Model, error) {
-	c, err := ReadConfig(dir)
-	if err != nil {
-		return nil, err
-	}
-	before, hasPrefix, err := ReadPrefixConfig(dir)
-	if err != nil {
-		return nil, err
-	}
-	files, err := checkpoint.OpenDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer files.Close()
-	if err := c.matches(files, hasPrefix); err != nil {
-		return nil, fmt.Errorf("open model %s: %w", dir, err)
-	}
-	if hasPrefix {
-		if err := before.fits(c, files); err != nil {
-			return nil, fmt.Errorf("open model %s: %w", dir, err)
-		}
-	}
-	m, err := allocate(c, dev)
-	if err != nil {
-		return nil, fmt.Errorf("open model %s: %w", dir, err)
-	}
-	values := func(p *Param, dst []float32) error { return files.Read(p.Name, dst) }
-	if err = m.fill(m.params, values); err == nil && hasPrefix {
-		err = m.attachPrefix(before, 0, values)
-	}
-	if err != nil {
-		m.Close()
-		return nil, fmt.Errorf("open model %s: %w", dir, err)
-	}
-	return m, nil
-}
-
-// matches compares the tensors in files with those of the configuration. A
-// prefix's are looked at elsewhere.
-func (c Config) matches(files *checkpoint.Dir, hasPrefix bool) error {
-	if hasPrefix && !slices.Contains(files.Names(), embeddingName) {
-		return errors.New("it holds a prefix and no model: name the model that the prefix was trained on, and this directory as its adapter")
-	}
-	known := map[string]bool{inverseName: true}
-	for _, s := range c.specs() {
-		known[s.name] = true
-		shape, err := files.Shape(s.name)
-		if err != nil {
-			return err
-		}
-		if !slices.Equal(shape, s.shape) {
-			return fmt.Errorf("tensor %q has shape %v, config.json asks for %v", s.name, shape, s.shape)
-		}
-	}
-	for _, name := range files.Names() {
-		if !known[name] && !(hasPrefix && strings.HasPrefix(name, prefixPart)) {
-			return fmt.Errorf("tensor %q is not part of the network that config.json describes", name)
-		}
-	}
-	return nil
 }
 
 // fill gives weights their values, one after the other through host memory.
@@ -214,7 +191,8 @@ func paramRand(name string, seed uint64) *rand.Rand {
 }
 
 // Save writes the model as a Hugging Face directory: config.json and
-// safetensors in float32, in shards of at most 5 GB. dir is created; config.json
+// safetensors, in shards of at most 5 GB, every weight in the format it is kept
+// in; nf4, which no other loader of ChatGLM3 knows, is refused. dir is created; config.json
 // comes last, so that a new directory is no model before it is whole. Adapters
 // are not part of it: see [Model.SaveAdapter] and [Model.Merge]. Neither is the
 // vocabulary: see [CopyCompanions].
@@ -223,20 +201,93 @@ func (m *Model) Save(dir string) error {
 		return err
 	}
 	var out []safetensors.Output
+	further := map[string]any{}
 	for _, p := range m.params {
-		if !p.isAdapter() {
+		switch {
+		case p.isAdapter():
+		case p.Narrow.Empty():
 			out = append(out, m.output(p))
+		case p.Narrow.Format == device.NF4:
+			return fmt.Errorf("weight %s is kept in nf4, which is no format of files: open the model with weights int4, or as it is stored, to save it", p.Name)
+		default:
+			out = append(out, m.narrowOutput(p)...)
+			maps.Copy(further, formatKeys(p.Narrow.Format))
 		}
 	}
-	frequencies := make([]float32, m.cfg.KVChannels/4)
-	for k := range frequencies {
-		frequencies[k] = float32(math.Pow(10000, -2*float64(k)/float64(m.cfg.KVChannels/2)))
-	}
-	out = append(out, safetensors.Values(inverseName, []int{len(frequencies)}, frequencies))
+	out = append(out, m.cfg.inverse())
 	if err := safetensors.CreateDir(dir, out); err != nil {
 		return err
 	}
-	return m.cfg.write(dir, nil)
+	return m.cfg.write(dir, further)
+}
+
+// inverse is the buffer of rotary frequencies that loaders expect.
+func (c Config) inverse() safetensors.Output {
+	frequencies := make([]float32, c.KVChannels/4)
+	for k := range frequencies {
+		frequencies[k] = float32(math.Pow(10000, -2*float64(k)/float64(c.KVChannels/2)))
+	}
+	return safetensors.Values(inverseName, []int{len(frequencies)}, frequencies)
+}
+
+// formatKeys are the keys of config.json that say how weights are stored.
+func formatKeys(f device.Format) map[string]any {
+	switch f {
+	case device.BF16:
+		return map[string]any{"torch_dtype": "bfloat16"}
+	case device.F16:
+		return map[string]any{"torch_dtype": "float16"}
+	case device.Int8:
+		return map[string]any{"quantization_bit": 8}
+	case device.Int4:
+		return map[string]any{"quantization_bit": 4}
+	}
+	return nil
+}
+
+// storedAs is the type and the shape in which a weight of a format lies in a
+// file.
+func storedAs(f device.Format, shape []int) (safetensors.DType, []int) {
+	switch f {
+	case device.BF16:
+		return safetensors.BF16, shape
+	case device.F16:
+		return safetensors.F16, shape
+	case device.Int8:
+		return safetensors.I8, shape
+	case device.Int4:
+		return safetensors.I8, []int{shape[0], f.Row(shape[1])}
+	}
+	return safetensors.F32, shape
+}
+
+// narrowOutput lets a narrow weight be written as it is, with its scales where
+// it has some: in binary16, as the original code does.
+func (m *Model) narrowOutput(p *Param) []safetensors.Output {
+	dtype, shape := storedAs(p.Narrow.Format, p.Shape)
+	out := []safetensors.Output{{Name: p.Name, Shape: shape, DType: dtype, Stream: func(w io.Writer) error { return m.stream(w, p) }}}
+	if s := p.Narrow.Scales; !s.Empty() {
+		out = append(out, safetensors.Output{Name: spec{name: p.Name}.scaleName(), Shape: p.Shape[:1], DType: safetensors.F16, Read: func(dst []float32) error {
+			m.dev.Download(dst, s)
+			return m.dev.Sync()
+		}})
+	}
+	return out
+}
+
+// stream writes the bytes of a narrow weight.
+func (m *Model) stream(w io.Writer, p *Param) error {
+	if raw := p.Narrow.Raw.Host; raw != nil {
+		_, err := w.Write(raw)
+		return err
+	}
+	host := make([]float32, p.owned[0].Len()) // where convert has put it
+	m.dev.Download(host, p.owned[0])
+	if err := m.dev.Sync(); err != nil {
+		return err
+	}
+	_, err := w.Write(device.Mem{Host: host, N: len(host)}.Bytes(p.Narrow.Raw.N).Host)
+	return err
 }
 
 // output lets p be written when its turn comes.

@@ -16,6 +16,13 @@ import (
 	"github.com/glmflow/glmflow/gpu/checkpoint/torchfile"
 )
 
+// A Stored file can give tensors as they are stored: safetensors files can.
+type Stored interface {
+	Tensor(name string) (safetensors.Tensor, bool)
+	Map(name string) ([]byte, error)
+	ReadBytes(name string, dst []byte, from int64) error
+}
+
 // A layout is a way to keep weights in a directory. Where there are several, the
 // first is read.
 type layout struct {
@@ -227,4 +234,10 @@ func (d *Dir) Read(name string, dst []float32) error {
 		return fmt.Errorf("%s: tensor %q: %w", d.path, name, safetensors.ErrNoTensor)
 	}
 	return f.Read(name, dst)
+}
+
+// Stored is the file that holds tensor name, if it can give it as it is stored.
+func (d *Dir) Stored(name string) (Stored, bool) {
+	f, ok := d.where[name].(Stored)
+	return f, ok
 }

@@ -49,7 +49,7 @@ func CreateDir(dir string, tensors []Output) error {
 		}
 		for _, t := range shard {
 			x.WeightMap[t.Name] = name
-			total += 4 * int64(t.len())
+			total += t.bytes()
 		}
 	}
 	x.Metadata["total_size"] = total
@@ -69,7 +69,7 @@ func split(tensors []Output, limit int64) [][]Output {
 	var shards [][]Output
 	room := int64(0)
 	for _, t := range tensors {
-		size := 4 * int64(t.len())
+		size := t.bytes()
 		if len(shards) == 0 || size > room {
 			shards, room = append(shards, nil), limit
 		}

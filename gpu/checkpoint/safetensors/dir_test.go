@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -59,6 +60,9 @@ func TestAShrinkingFileIsAnError(t *testing.T) {
 	defer f.Close()
 	if err := os.Truncate(path, 1<<12); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := f.Map("w"); err == nil || !strings.Contains(err.Error(), `tensor "w": offset`) {
+		t.Errorf("a file that was cut off is mapped: %v", err)
 	}
 	if err := f.Read("w", make([]float32, 1<<18)); !errors.Is(err, io.EOF) {
 		t.Errorf("error %v, want the end of the file", err)

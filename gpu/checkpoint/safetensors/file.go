@@ -2,11 +2,14 @@ package safetensors
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"slices"
+
+	"github.com/glmflow/glmflow/gpu/half"
 )
 
 // A File is an open safetensors file.
@@ -18,6 +21,11 @@ type File struct {
 	index   map[string]int
 	meta    map[string]string
 	data    int64 // offset of the data section
+	end     int64 // of the file when it was opened
+
+	disk   *os.File // nil for a reader that is no file
+	mapped []byte   // the whole file, nil before Map needs it
+	unmap  func() error
 }
 
 // Open opens the file at path and checks its header.
@@ -36,7 +44,7 @@ func Open(path string) (*File, error) {
 		f.Close()
 		return nil, err
 	}
-	file.close = f.Close
+	file.close, file.disk = f.Close, f
 	return file, nil
 }
 
@@ -46,19 +54,70 @@ func NewFile(name string, r io.ReaderAt, size int64) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	f := &File{name: name, r: r, tensors: tensors, meta: meta, data: data, index: make(map[string]int, len(tensors))}
+	f := &File{name: name, r: r, tensors: tensors, meta: meta, data: data, end: size, index: make(map[string]int, len(tensors))}
 	for i, t := range tensors {
 		f.index[t.Name] = i
 	}
 	return f, nil
 }
 
-// Close gives the file back. Nothing read from it is affected.
+// Close gives the file back. What was read from it is not affected; what Map
+// returned must not be used again.
 func (f *File) Close() error {
-	if f.close == nil {
-		return nil
+	var errs []error
+	if f.unmap != nil {
+		errs = append(errs, f.unmap())
+		f.mapped, f.unmap = nil, nil
 	}
-	return f.close()
+	if f.close != nil {
+		errs = append(errs, f.close())
+		f.close = nil
+	}
+	return errors.Join(errs...)
+}
+
+// Map returns the bytes of tensor name where they lie in the file, mapped into
+// memory until Close. They can be read only. A file that is cut
+// off later makes a read of what is gone end the process: map only files that
+// nobody writes in place. The error is [errors.ErrUnsupported] where files
+// cannot be mapped.
+func (f *File) Map(name string) ([]byte, error) {
+	t, ok := f.Tensor(name)
+	if !ok {
+		return nil, fmt.Errorf("%s: tensor %q: %w", f.name, name, ErrNoTensor)
+	}
+	if f.disk == nil {
+		return nil, fmt.Errorf("%s: tensor %q: %w: it is no file", f.name, name, errors.ErrUnsupported)
+	}
+	info, err := f.disk.Stat() // it may be shorter by now than when the header was checked
+	if err != nil {
+		return nil, fmt.Errorf("%s: tensor %q: %w", f.name, name, err)
+	}
+	if info.Size() < f.end {
+		return nil, fmt.Errorf("%s: tensor %q: offset %d: the file had %d bytes and has %d now", f.name, name, f.data+t.begin, f.end, info.Size())
+	}
+	if f.mapped == nil {
+		if f.mapped, f.unmap, err = mapFile(f.disk, f.end); err != nil {
+			return nil, err
+		}
+	}
+	return f.mapped[f.data+t.begin : f.data+t.end : f.data+t.end], nil
+}
+
+// ReadBytes reads the bytes of tensor name from byte `from` of it on.
+func (f *File) ReadBytes(name string, dst []byte, from int64) error {
+	t, ok := f.Tensor(name)
+	if !ok {
+		return fmt.Errorf("%s: tensor %q: %w", f.name, name, ErrNoTensor)
+	}
+	if from < 0 || from+int64(len(dst)) > t.Bytes() {
+		return fmt.Errorf("%s: tensor %q has %d bytes, %d from %d on are wanted", f.name, name, t.Bytes(), len(dst), from)
+	}
+	offset := f.data + t.begin + from
+	if _, err := f.r.ReadAt(dst, offset); err != nil {
+		return fmt.Errorf("%s: tensor %q: offset %d: %w", f.name, name, offset, err)
+	}
+	return nil
 }
 
 // Tensors lists the tensors in the order of their bytes.
@@ -110,25 +169,33 @@ func decode(d DType, dst []float32, raw []byte) {
 		}
 	case BF16:
 		for i := range dst {
-			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(raw[2*i:])) << 16)
+			dst[i] = half.BF16(binary.LittleEndian.Uint16(raw[2*i:]))
 		}
 	case F16:
 		for i := range dst {
-			dst[i] = half(binary.LittleEndian.Uint16(raw[2*i:]))
+			dst[i] = half.F16(binary.LittleEndian.Uint16(raw[2*i:]))
+		}
+	case I8:
+		for i := range dst {
+			dst[i] = float32(int8(raw[i]))
+		}
+	case U8:
+		for i := range dst {
+			dst[i] = float32(raw[i])
 		}
 	}
 }
 
-// half widens an IEEE 754 binary16 number.
-func half(h uint16) float32 {
-	sign, exponent, fraction := uint32(h>>15)<<31, uint32(h>>10)&0x1F, uint32(h)&0x3FF
-	switch {
-	case exponent == 0x1F: // infinity, not a number
-		return math.Float32frombits(sign | 0x7F800000 | fraction<<13)
-	case exponent != 0:
-		return math.Float32frombits(sign | (exponent+112)<<23 | fraction<<13)
-	default: // zero and subnormal numbers: fraction · 2⁻²⁴
-		v := float32(fraction) * 0x1p-24
-		return math.Float32frombits(sign | math.Float32bits(v))
+func encode(d DType, raw []byte, src []float32) []byte {
+	for _, v := range src {
+		switch d {
+		case F32:
+			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+		case BF16:
+			raw = binary.LittleEndian.AppendUint16(raw, half.ToBF16(v))
+		case F16:
+			raw = binary.LittleEndian.AppendUint16(raw, half.ToF16(v))
+		}
 	}
+	return raw
 }

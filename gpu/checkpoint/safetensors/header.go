@@ -14,11 +14,13 @@ import (
 // A DType is the type of a tensor's elements.
 type DType string
 
-// The types that are read. Only F32 is written.
+// The types that are read and written. U8 is only read.
 const (
 	F32  DType = "F32"
 	F16  DType = "F16"
 	BF16 DType = "BF16"
+	I8   DType = "I8"
+	U8   DType = "U8"
 )
 
 func (d DType) size() (int64, bool) {
@@ -27,6 +29,8 @@ func (d DType) size() (int64, bool) {
 		return 4, true
 	case F16, BF16:
 		return 2, true
+	case I8, U8:
+		return 1, true
 	}
 	return 0, false
 }
@@ -45,6 +49,9 @@ type Tensor struct {
 	Shape      []int
 	begin, end int64 // bytes of the data section
 }
+
+// Bytes is how many bytes the tensor takes.
+func (t Tensor) Bytes() int64 { return t.end - t.begin }
 
 // Len is the number of elements.
 func (t Tensor) Len() int {
