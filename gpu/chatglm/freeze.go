@@ -15,9 +15,9 @@ import (
 // of the modules. The embedding, the final norm and the output layer are trained
 // only where Modules names them.
 type Part struct {
-	First   int      `json:"train_first" yaml:"train_first"`     // that many layers next to the embedding
-	Last    int      `json:"train_last" yaml:"train_last"`       // that many layers next to the output
-	Modules []string `json:"train_modules" yaml:"train_modules"` // whole parts of names: "mlp", "query_key_value", "layers.3", "output_layer"
+	First   int      `json:"train_first" yaml:"train_first"`               // that many layers next to the embedding
+	Last    int      `json:"train_last" yaml:"train_last"`                 // that many layers next to the output
+	Modules []string `json:"train_modules,omitempty" yaml:"train_modules"` // whole parts of names: "mlp", "query_key_value", "layers.3", "output_layer"
 }
 
 // Validate reports what makes no sense on any model.
