@@ -128,6 +128,10 @@ func (m *Model) Device() device.Device { return m.dev }
 // Params lists all weights, adapters last.
 func (m *Model) Params() []*Param { return m.params }
 
+// Weights is the format that the layers' linears are kept in, "fp32" if they can
+// be trained.
+func (m *Model) Weights() string { return m.layers[0].qkv.w.Narrow.Format.String() }
+
 // Trainable lists the weights that get a gradient.
 func (m *Model) Trainable() []*Param {
 	var out []*Param

@@ -189,3 +189,35 @@ func (s spec) quantised(files *checkpoint.Dir, shape []int) error {
 	}
 	return nil
 }
+
+// StoredFormat is the format in which the model in dir has its layers' linears.
+func StoredFormat(dir string) (string, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return "", err
+	}
+	files, err := checkpoint.OpenDir(dir)
+	if err != nil {
+		return "", err
+	}
+	defer files.Close()
+	name := layerName(0, "self_attention.query_key_value.weight")
+	f, ok := files.Stored(name)
+	if !ok {
+		return "torch", nil
+	}
+	t, ok := f.Tensor(name)
+	switch {
+	case !ok || len(t.Shape) != 2:
+		return "", fmt.Errorf("%s: tensor %q: %w", dir, name, safetensors.ErrNoTensor)
+	case t.DType == safetensors.F32:
+		return device.F32.String(), nil
+	case t.DType == safetensors.BF16:
+		return device.BF16.String(), nil
+	case t.DType == safetensors.F16:
+		return device.F16.String(), nil
+	case t.Shape[1] == c.HiddenSize:
+		return device.Int8.String(), nil
+	}
+	return device.Int4.String(), nil
+}

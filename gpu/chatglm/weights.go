@@ -163,23 +163,32 @@ func New(c Config, dev device.Device, seed uint64) (*Model, error) {
 
 func initial(c Config, p *Param, seed uint64, dst []float32) {
 	if len(p.Shape) == 1 {
-		one := float32(1)
-		if p.IsBias() {
-			one = 0
-		}
-		for i := range dst {
-			dst[i] = one
-		}
+		initialVector(p, dst)
 		return
 	}
-	deviation := 0.02
-	if p.isResidualProjection() {
-		deviation /= math.Sqrt(2 * float64(c.NumLayers))
-	}
-	r := paramRand(p.Name, seed)
+	r, deviation := paramRand(p.Name, seed), c.deviation(p)
 	for i := range dst {
 		dst[i] = float32(deviation * r.NormFloat64())
 	}
+}
+
+// initialVector is one in norms and zero in biases.
+func initialVector(p *Param, dst []float32) {
+	one := float32(1)
+	if p.IsBias() {
+		one = 0
+	}
+	for i := range dst {
+		dst[i] = one
+	}
+}
+
+// deviation is that of a matrix's random numbers.
+func (c Config) deviation(p *Param) float64 {
+	if p.isResidualProjection() {
+		return 0.02 / math.Sqrt(2*float64(c.NumLayers))
+	}
+	return 0.02
 }
 
 // paramRand is a source of random numbers of its own for each weight, so that

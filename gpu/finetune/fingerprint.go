@@ -23,7 +23,8 @@ func (r *run) fingerprint(held []Example) (string, error) {
 		Options Options
 		Device  string
 		Base    string
-	}{o, r.dev.Info().Kind, r.hooks.Base})
+		Weights string
+	}{o, r.dev.Info().Kind, r.hooks.Base, r.model.Weights()})
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -18,11 +20,14 @@ type deviceFlags struct {
 	backend   string
 	precision string
 	workers   int
+	weights   string
 }
 
 func (f *deviceFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.backend, "device", "auto", "what to compute on: cpu (C kernels), reference (plain Go) or auto, the fastest there is")
 	flags.IntVar(&f.workers, "workers", 0, "threads; 0 is one a core. Results do not depend on it")
+	flags.StringVar(&f.weights, "weights", "", "how the weights are kept in memory: "+strings.Join(chatglm.WeightFormats(), ", ")+". Those that the files have already are used in place, others are converted; "+
+		"all but fp32 are frozen, and take LoRA or a prefix. Without the flag: fp32, or as stored where that is int8 or int4")
 	flags.StringVar(&f.precision, "precision", "fp32", "matrix products: fp32, or bf16 operands with fp32 sums")
 }
 
@@ -34,6 +39,9 @@ func (f deviceFlags) open() (device.Device, error) {
 	}
 	if f.precision != "fp32" && f.precision != "bf16" {
 		return nil, usagef("--precision %s: want fp32 or bf16", f.precision)
+	}
+	if f.weights != "" && !slices.Contains(chatglm.WeightFormats(), f.weights) {
+		return nil, usagef("--weights %s: want %s", f.weights, strings.Join(chatglm.WeightFormats(), ", "))
 	}
 	if f.workers < 0 {
 		return nil, usagef("--workers %d: want 0 (one a core) or more", f.workers)
@@ -65,7 +73,7 @@ func (f deviceFlags) load(dir, adapter string) (model *chatglm.Model, done func(
 	if err != nil {
 		return nil, nil, err
 	}
-	if model, err = chatglm.Open(dir, dev); err != nil {
+	if model, err = chatglm.OpenWith(dir, dev, chatglm.OpenOptions{Weights: f.weights}); err != nil {
 		return nil, nil, errors.Join(err, dev.Close())
 	}
 	done = func() {

@@ -4,13 +4,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newModelCommand(Env) *cobra.Command {
+func newModelCommand(env Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "model",
 		Short: "Make and describe model directories",
 		Args:  wrong(cobra.NoArgs),
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newModelInitCommand(), newModelInfoCommand())
+	c.AddCommand(newModelInitCommand(env), newModelInfoCommand())
 	return c
 }

@@ -23,8 +23,10 @@ type modelInfo struct {
 	Config     *chatglm.Config `json:"config,omitempty"`
 	Adapter    *adapterInfo    `json:"adapter,omitempty"`
 	Prefix     *prefixInfo     `json:"prefix,omitempty"`
-	Parameters int64           `json:"parameters"` // in the files
-	Bytes      int64           `json:"bytes"`      // of the weights' files
+	Parameters int64           `json:"parameters"`            // in the files
+	Weights    string          `json:"weights,omitempty"`     // how a model's linears are stored
+	Trainable  int64           `json:"lora_rank_8,omitempty"` // parameters that LoRA of rank 8 would train on a model
+	Bytes      int64           `json:"bytes"`                 // of the weights' files
 	Vocabulary *vocabularyInfo `json:"vocabulary,omitempty"`
 }
 
@@ -150,8 +152,12 @@ func (i *modelInfo) measure() error {
 		}
 	}
 	if i.Config != nil {
-		shape, err := chatglm.Describe(*i.Config, nil)
-		i.Parameters = shape.Parameters
+		shape, err := chatglm.Describe(*i.Config, &chatglm.LoRAConfig{})
+		if err != nil {
+			return err
+		}
+		i.Parameters, i.Trainable = shape.Parameters, shape.Trainable
+		i.Weights, err = chatglm.StoredFormat(i.Dir)
 		return err
 	}
 	return nil
@@ -179,6 +185,10 @@ func (i *modelInfo) lines() [][2]string {
 		add("prefix", "%d tokens, projection %t", p.Tokens, p.Projection)
 	}
 	add("parameters", "%d", i.Parameters)
+	if i.Weights != "" {
+		add("weights", "%s", i.Weights)
+		add("lora", "%d trainable at rank 8", i.Trainable)
+	}
 	add("files", "%d bytes of weights", i.Bytes)
 	switch {
 	case i.Vocabulary != nil:

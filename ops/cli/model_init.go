@@ -4,35 +4,40 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/glmflow/glmflow/gpu"
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/chatglm/tokenizer"
-	"github.com/glmflow/glmflow/gpu/device"
+	"github.com/glmflow/glmflow/ops/term"
 )
 
-func newModelInitCommand() *cobra.Command {
-	var shape, vocabulary, out string
+func newModelInitCommand(env Env) *cobra.Command {
+	var shape, vocabulary, out, dtype string
 	var seed uint64
 	c := &cobra.Command{
 		Use:   "init --shape SHAPE --out DIR",
 		Short: "Make a model with random weights",
 		Long: `init writes a ChatGLM3-shaped model with random weights to a directory, in the
-layout of Hugging Face: config.json and model.safetensors. With --tokenizer it
-gets that vocabulary and as many embeddings as it needs; without, the model
-takes token rows only.
+layout of Hugging Face: config.json and model.safetensors, in shards if it is
+large. It is made piece by piece, so that its size does not matter. With
+--tokenizer it gets that vocabulary and as many embeddings as it needs; without,
+the model takes token rows only.
 
-The same seed gives the same bytes.`,
+The same seed gives the same bytes on every machine.`,
 		Example: `  glmflow model init --shape tiny --tokenizer tokenizer.model --out tiny
+  glmflow model init --shape chatglm3-6b --dtype bf16 --out random-6b
   glmflow model init --shape tiny,num_layers=3,rope_ratio=50 --out odd`,
 		Args: wrong(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, err := chatglm.ParseShape(shape)
 			if err != nil {
 				return usageError{err}
+			}
+			if !slices.Contains(chatglm.InitFormats(), dtype) {
+				return usagef("--dtype %s: want %s", dtype, strings.Join(chatglm.InitFormats(), ", "))
 			}
 			if vocabulary != "" {
 				enc, err := tokenizer.Load(vocabulary)
@@ -41,22 +46,14 @@ The same seed gives the same bytes.`,
 				}
 				config.PaddedVocabSize = (tokenizer.Size(enc.Pieces()) + 63) / 64 * 64
 			}
-			dev, err := gpu.Open("auto", device.Options{})
-			if err != nil {
+			bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
+			defer bar.Clear()
+			if err := chatglm.Init(c.Context(), out, config, chatglm.InitOptions{Format: dtype, Seed: seed, OnProgress: func(done, total int64) {
+				bar.Show("write", done>>20, total>>20, "MiB")
+			}}); err != nil {
 				return err
 			}
-			defer dev.Close()
-			model, err := chatglm.New(config, dev, seed)
-			if err != nil {
-				return err
-			}
-			defer model.Close()
-			if err := os.MkdirAll(out, 0o755); err != nil {
-				return err
-			}
-			if err := model.Save(out); err != nil {
-				return err
-			}
+			bar.Clear()
 			if vocabulary != "" {
 				if err := copyVocabulary(vocabulary, out); err != nil {
 					return err
@@ -69,6 +66,7 @@ The same seed gives the same bytes.`,
 	c.Flags().StringVar(&shape, "shape", "tiny", shapeUsage())
 	c.Flags().StringVar(&vocabulary, "tokenizer", "", "tokenizer.model, or a directory with one, to take along")
 	c.Flags().StringVar(&out, "out", "", "directory to write; created")
+	c.Flags().StringVar(&dtype, "dtype", "fp32", "numbers of the weights: "+strings.Join(chatglm.InitFormats(), ", ")+"; int8 and int4 are the original's quantised layouts")
 	c.Flags().Uint64Var(&seed, "seed", 42, "of the random weights")
 	require(c, "out")
 	return c
