@@ -158,23 +158,25 @@ func (f Format) Encode(row []byte, scales, src []float32) {
 		}
 	case NF4:
 		clear(row[:f.Row(len(src))])
+		middles := nf4Middles()
 		for b := range scales {
 			block := src[b*nf4Block : min(len(src), (b+1)*nf4Block)]
 			scales[b] = largest(block)
 			for j, v := range block {
 				i := b*nf4Block + j
-				row[i/2] |= nearestNF4(v, scales[b]) << (4 * (1 - i%2))
+				row[i/2] |= nearestNF4(v, scales[b], &middles) << (4 * (1 - i%2))
 			}
 		}
 	}
 }
 
+// largest is max|src|: not a number if one of them is not.
 func largest(src []float32) float32 {
-	top := float32(0)
+	top := uint32(0)
 	for _, v := range src {
-		top = max(top, v, -v)
+		top = max(top, math.Float32bits(v)&0x7FFFFFFF) // in the order of the numbers
 	}
-	return top
+	return math.Float32frombits(top)
 }
 
 // integerScale is the binary16 nearest to max|w|/most.
@@ -188,17 +190,21 @@ func integer(w, s, most float32) int8 {
 	if s == 0 {
 		return 0
 	}
-	q := float32(math.RoundToEven(float64(half.F16(half.ToF16(w / s)))))
-	return int8(max(-most, min(most, q)))
+	// Eleven digits remain, as in a binary16. That its smallest numbers have
+	// fewer does not matter: they are far below 1/2.
+	b := math.Float32bits(w / s)
+	x := math.Float32frombits((b + 0xFFF + b>>13&1) &^ 0x1FFF)
+	const whole = 0x1.8p23 // adding it leaves no fraction
+	return int8(max(-most, min(most, x+whole-whole)))
 }
 
-// nearestNF4 is the index of the value nearest to w/s.
-func nearestNF4(w, s float32) byte {
+// nearestNF4 is the index of the value nearest to w/s; middles lie half-way
+// between neighbours.
+func nearestNF4(w, s float32, middles *[15]float32) byte {
 	if s == 0 {
 		return 7 // zero
 	}
 	x, at := w/s, 0
-	middles := nf4Middles()
 	for step := 8; step > 0; step /= 2 {
 		if x > middles[at+step-1] {
 			at += step
@@ -207,7 +213,6 @@ func nearestNF4(w, s float32) byte {
 	return byte(at)
 }
 
-// nf4Middles lie half-way between neighbours of [NF4Values].
 func nf4Middles() [15]float32 {
 	var m [15]float32
 	v := NF4Values()

@@ -98,3 +98,20 @@ func TestEncodeDecode(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkEncode measures what quantising a model costs.
+func BenchmarkEncode(b *testing.B) {
+	src := make([]float32, 4096)
+	for i := range src {
+		src[i] = Uniform(1, uint64(i)) - 0.5
+	}
+	for _, f := range []Format{BF16, F16, Int8, Int4, NF4} {
+		b.Run(f.String(), func(b *testing.B) {
+			row, scales := make([]byte, f.Row(len(src))), make([]float32, f.Scales(len(src)))
+			for b.Loop() {
+				f.Encode(row, scales, src)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(src)), "ns/number")
+		})
+	}
+}
