@@ -125,11 +125,14 @@ the first token of the answers is that of the prompts; the rest is divided by
 the tokens that follow. The first answers do not count; of the others the median
 does.`,
 		Example: `  glmflow bench generate --shape 1b --precision bf16
-  glmflow bench generate --model chatglm3-6b --batch 4`,
+  glmflow bench generate --model chatglm3-6b --weights stored --batch 4`,
 		Args: wrong(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if model != "" && c.Flags().Changed("shape") {
 				return usagef("--model and --shape: want one of them")
+			}
+			if model == "" && f.device.weights != "" {
+				return usagef("--weights %s: want --model, too; random models are made in fp32", f.device.weights)
 			}
 			dev, m, err := f.open()
 			if err != nil {
@@ -138,7 +141,7 @@ does.`,
 			defer func() { err = errors.Join(err, dev.Close()) }()
 			var loaded *chatglm.Model
 			if model != "" {
-				loaded, err = chatglm.Open(model, dev)
+				loaded, err = chatglm.OpenWith(model, dev, chatglm.OpenOptions{Weights: f.device.weights})
 			} else {
 				loaded, err = chatglm.New(m.Shape, dev, 1)
 			}
@@ -168,6 +171,7 @@ does.`,
 		},
 	}
 	f.add(c, "demo")
+	f.device.addWeights(c.Flags())
 	c.Flags().StringVar(&model, "model", "", "directory of a model, instead of a random one")
 	c.Flags().IntVar(&o.Prompt, "prompt", o.Prompt, "tokens of each prompt")
 	c.Flags().IntVar(&o.New, "new", o.New, "tokens of each answer")

@@ -65,6 +65,7 @@ line is its result.`,
 	flags.Float32Var(&o.RepetitionPenalty, "repetition-penalty", o.RepetitionPenalty, "more than 1 makes tokens less likely that were there before; 1 is none")
 	flags.Uint64Var(&o.Seed, "seed", o.Seed, "of sampling; the same messages in the same order get the same answers")
 	f.device.add(flags)
+	f.device.addWeights(flags)
 	f.flow.add(flags)
 	f.flow.addBase(flags)
 	flags.Lookup("verbose").Usage = "tell how fast answers come, and log what happens inside, as log.level says"

@@ -26,9 +26,13 @@ type deviceFlags struct {
 func (f *deviceFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.backend, "device", "auto", "what to compute on: cpu (C kernels), reference (plain Go) or auto, the fastest there is")
 	flags.IntVar(&f.workers, "workers", 0, "threads; 0 is one a core. Results do not depend on it")
+	flags.StringVar(&f.precision, "precision", "fp32", "matrix products: fp32, or bf16 operands with fp32 sums")
+}
+
+// addWeights is for verbs that open a model from files.
+func (f *deviceFlags) addWeights(flags *pflag.FlagSet) {
 	flags.StringVar(&f.weights, "weights", "", "how the weights are kept in memory: "+strings.Join(chatglm.WeightFormats(), ", ")+". Those that the files have already are used in place, others are converted; "+
 		"all but fp32 are frozen, and take LoRA or a prefix. Without the flag: fp32, or as stored where that is int8 or int4")
-	flags.StringVar(&f.precision, "precision", "fp32", "matrix products: fp32, or bf16 operands with fp32 sums")
 }
 
 func (f deviceFlags) open() (device.Device, error) {

@@ -59,6 +59,7 @@ last weights that are known to be good, and fails.`,
 	addMethodFlags(flags, o)
 	addTrainingFlags(flags, o, &f.noShuffle)
 	f.device.add(flags)
+	f.device.addWeights(flags)
 	require(c, "model", "data", "out")
 	return c
 }

@@ -59,6 +59,7 @@ Seed and prompt decide an answer, whatever --batch is.`,
 	flags.IntVar(&o.TopLogprobs, "top-logprobs", 0, "write so many likeliest tokens for each, with log-probabilities")
 	flags.IntVar(&f.batch, "batch", 8, "conversations answered at once")
 	f.device.add(flags)
+	f.device.addWeights(flags)
 	require(c, "model", "data")
 	return c
 }

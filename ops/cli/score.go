@@ -50,6 +50,7 @@ training without an optimizer.`,
 	flags.StringVar(&f.gradients, "gradients", "", "safetensors file to write the gradient of the mean loss to")
 	flags.IntVar(&f.batchTokens, "batch-tokens", 2048, "tokens computed at once; a longer conversation goes alone")
 	f.device.add(flags)
+	f.device.addWeights(flags)
 	require(c, "model", "data")
 	return c
 }

@@ -141,7 +141,7 @@ class Bench:
         all = {}
         for precision in ("fp32", "bf16"):
             all[f"glmflow {precision}"] = self.glmflow("bench", "generate", "--model", model, "--prompt", 128, "--new", 16, "--runs", 1,
-                                                       "--precision", precision, "--json")
+                                                       "--precision", precision, "--weights", precision, "--json")
         if self.llama.exists():
             if not gguf.exists():
                 subprocess.run([sys.executable, HERE / "gguf.py", model, gguf], check=True)
