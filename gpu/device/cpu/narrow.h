@@ -3,35 +3,64 @@
 
 #ifndef NARROW_H
 #define NARROW_H
-typedef uint8_t bytes_each __attribute__((vector_size(LANES)));
-typedef uint16_t halves_each __attribute__((vector_size(2 * LANES)));
 typedef uint32_t uvec __attribute__((vector_size(4 * LANES), may_alias));
-typedef int8_t signed_each __attribute__((vector_size(LANES)));
-typedef uint8_t bytes_pair __attribute__((vector_size(LANES / 2)));
 typedef uint64_t wide_pair __attribute__((vector_size(4 * LANES)));
+
+// halves, bytes_signed and bytes_pair widen LANES numbers of 16 bits, LANES of
+// eight, and LANES/2 of eight to twice the width of the others. The compiler's
+// own conversion between such widths goes number by number.
+INLINE uvec halves(const uint8_t *p) {
+#if LANES == 16
+	return (uvec)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+#elif LANES == 8
+	return (uvec)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+#else
+	uvec v;
+	uint16_t h[LANES];
+	memcpy(h, p, sizeof h);
+	for (int i = 0; i < LANES; i++) v[i] = h[i];
+	return v;
+#endif
+}
+
+INLINE ivec bytes_signed(const uint8_t *p) {
+#if LANES == 16
+	return (ivec)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+#elif LANES == 8
+	return (ivec)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+#else
+	ivec v;
+	for (int i = 0; i < LANES; i++) v[i] = (int8_t)p[i];
+	return v;
+#endif
+}
+
+INLINE wide_pair bytes_pair(const uint8_t *p) {
+#if LANES == 16
+	return (wide_pair)_mm512_cvtepu8_epi64(_mm_loadl_epi64((const __m128i *)(const void *)p));
+#elif LANES == 8
+	return (wide_pair)_mm256_cvtepu8_epi64(_mm_loadu_si32(p));
+#else
+	wide_pair v;
+	for (int i = 0; i < LANES / 2; i++) v[i] = p[i];
+	return v;
+#endif
+}
 
 // nibbles spreads LANES/2 bytes over LANES words, the upper half of each first:
 // each half byte ends in the top four bits of its word.
 INLINE uvec nibbles(const uint8_t *p) {
-	bytes_pair b;
-	memcpy(&b, p, sizeof b);
-	wide_pair w = __builtin_convertvector(b, wide_pair);
+	wide_pair w = bytes_pair(p);
 	return (uvec)(w << 24 | w << 60);
 }
 
-INLINE vec widened_bf16(const uint8_t *p) {
-	halves_each h;
-	memcpy(&h, p, sizeof h);
-	return (vec)(__builtin_convertvector(h, uvec) << 16);
-}
+INLINE vec widened_bf16(const uint8_t *p) { return (vec)(halves(p) << 16); }
 
 INLINE vec widened_f16(const uint8_t *p) {
 #if LANES == 16
 	return (vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 #else
-	halves_each h;
-	memcpy(&h, p, sizeof h);
-	uvec bits = __builtin_convertvector(h, uvec), magnitude = bits & 0x7fff;
+	uvec bits = halves(p), magnitude = bits & 0x7fff;
 	// The exponents differ by 112, and that of infinity is the largest of both.
 	uvec v = (uvec)((vec)(magnitude << 13) * 0x1p112f);
 	v |= (uvec)(magnitude >= 0x7c00) & 0x7f800000;
@@ -39,11 +68,7 @@ INLINE vec widened_f16(const uint8_t *p) {
 #endif
 }
 
-INLINE vec widened_int8(const uint8_t *p) {
-	signed_each b;
-	memcpy(&b, p, sizeof b);
-	return __builtin_convertvector(__builtin_convertvector(b, ivec), vec);
-}
+INLINE vec widened_int8(const uint8_t *p) { return __builtin_convertvector(bytes_signed(p), vec); }
 
 INLINE vec widened_int4(const uint8_t *p) {
 	return __builtin_convertvector((ivec)nibbles(p) >> 28, vec);
@@ -57,8 +82,8 @@ static const float nf4_values[16] = {
 	0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f,
 };
 
-INLINE vec widened_nf4(const uint8_t *p) {
-	uvec at = nibbles(p) >> 28;
+// nf4_values_at looks the values up; at is below 16.
+INLINE vec nf4_values_at(uvec at) {
 #if LANES == 16
 	return (vec)_mm512_permutexvar_ps((__m512i)at, _mm512_loadu_ps(nf4_values));
 #elif LANES == 8
@@ -70,6 +95,52 @@ INLINE vec widened_nf4(const uint8_t *p) {
 	for (int i = 0; i < LANES; i++) v[i] = nf4_values[at[i]];
 	return v;
 #endif
+}
+
+INLINE vec widened_nf4(const uint8_t *p) { return nf4_values_at(nibbles(p) >> 28); }
+
+// bytes_unsigned widens LANES numbers of eight bits.
+INLINE uvec bytes_unsigned(const uint8_t *p) {
+#if LANES == 16
+	return (uvec)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+#elif LANES == 8
+	return (uvec)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+#else
+	uvec v;
+	for (int i = 0; i < LANES; i++) v[i] = p[i];
+	return v;
+#endif
+}
+
+// split takes 2·LANES numbers apart into those at even and those at odd places.
+INLINE void split(vec a, vec b, vec *even, vec *odd) {
+#if LANES == 16
+	const ivec at = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+	*even = (vec)_mm512_permutex2var_ps((__m512)a, (__m512i)at, (__m512)b);
+	*odd = (vec)_mm512_permutex2var_ps((__m512)a, (__m512i)(at + 1), (__m512)b);
+#elif LANES == 8
+	*even = (vec)_mm256_permute4x64_epi64((__m256i)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88), 0xd8);
+	*odd = (vec)_mm256_permute4x64_epi64((__m256i)_mm256_shuffle_ps((__m256)a, (__m256)b, 0xdd), 0xd8);
+#else
+	*even = *odd = a;
+	for (int i = 0; i < LANES; i++) {
+		(*even)[i] = 2 * i < LANES ? a[2 * i] : b[2 * i - LANES];
+		(*odd)[i] = 2 * i < LANES ? a[2 * i + 1] : b[2 * i + 1 - LANES];
+	}
+#endif
+}
+
+// widened_split is 2·LANES numbers of a row of half bytes from number i on, a
+// multiple of that, even places and odd ones apart: cheaper than in order.
+INLINE void widened_split(const int format, const uint8_t *row, const float *scales, long i, vec *even, vec *odd) {
+	uvec b = bytes_unsigned(row + i / 2);
+	if (format == INT4) {
+		*even = __builtin_convertvector((ivec)(b << 24) >> 28, vec);
+		*odd = __builtin_convertvector((ivec)(b << 28) >> 28, vec);
+	} else {
+		*even = nf4_values_at(b >> 4) * scales[i / NF4_BLOCK];
+		*odd = nf4_values_at(b & 15) * scales[i / NF4_BLOCK];
+	}
 }
 
 // widened is the LANES numbers of a row from number i on, a multiple of LANES,
@@ -92,6 +163,7 @@ INLINE vec widened_tail(const int format, const uint8_t *row, const float *scale
 	return widened(format, t, format == NF4 ? scales + i / NF4_BLOCK : NULL, 0);
 }
 
+INLINE int half_bytes(const int format) { return format == INT4 || format == NF4; }
 INLINE int row_scaled(const int format) { return format == INT8 || format == INT4; }
 #endif
 
@@ -118,7 +190,20 @@ INLINE void NAME(some_narrow_dots)(const int format, const int M, const int R, f
 	for (int m = 0; m < M; m++)
 		for (int r = 0; r < R; r++) s[m][r] = (vec){0};
 	long row = row_bytes(format, k), scales_row = row_scales(format, k), whole = k - k % LANES;
-	for (long i = 0; i < whole; i += LANES) {
+	long i = 0;
+	for (; half_bytes(format) && i + 2 * LANES <= k; i += 2 * LANES) {
+		vec even[4], odd[4];
+		for (int m = 0; m < M; m++) split(load(x + m * ldx + i), load(x + m * ldx + i + LANES), &even[m], &odd[m]);
+		for (int r = 0; r < R; r++) {
+			vec u, v;
+			widened_split(format, w + r * row, scales + r * scales_row, i, &u, &v);
+			for (int m = 0; m < M; m++) {
+				s[m][r] += even[m] * u;
+				s[m][r] += odd[m] * v;
+			}
+		}
+	}
+	for (; i < whole; i += LANES) {
 		vec v[4];
 		for (int m = 0; m < M; m++) v[m] = load(x + m * ldx + i);
 		for (int r = 0; r < R; r++) {
