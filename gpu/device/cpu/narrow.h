@@ -122,11 +122,15 @@ INLINE void split(vec a, vec b, vec *even, vec *odd) {
 	*even = (vec)_mm256_permute4x64_epi64((__m256i)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88), 0xd8);
 	*odd = (vec)_mm256_permute4x64_epi64((__m256i)_mm256_shuffle_ps((__m256)a, (__m256)b, 0xdd), 0xd8);
 #else
-	*even = *odd = a;
-	for (int i = 0; i < LANES; i++) {
-		(*even)[i] = 2 * i < LANES ? a[2 * i] : b[2 * i - LANES];
-		(*odd)[i] = 2 * i < LANES ? a[2 * i + 1] : b[2 * i + 1 - LANES];
+	vec e = a, o = a;
+	for (int i = 0; i < LANES / 2; i++) {
+		e[i] = a[2 * i];
+		o[i] = a[2 * i + 1];
+		e[i + LANES / 2] = b[2 * i];
+		o[i + LANES / 2] = b[2 * i + 1];
 	}
+	*even = e;
+	*odd = o;
 #endif
 }
 
