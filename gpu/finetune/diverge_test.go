@@ -102,6 +102,55 @@ func TestDivergenceGoesBackToTheLastGoodCheckpoint(t *testing.T) {
 	}
 }
 
+// TestCancelledWhileDivergingKeepsTheGoodCheckpoint: with room for one
+// checkpoint, a run that is cancelled between skipped steps leaves the one that
+// was saved before, and ends as if nothing had happened once the cause is gone.
+// Where there is no other, the step is kept all the same.
+func TestCancelledWhileDivergingKeepsTheGoodCheckpoint(t *testing.T) {
+	const saved, bad = 3, 4 // steps
+	o := toyOptions()
+	o.KeepCheckpoints = 1
+	run := func(store Checkpoints, saveEvery int, breaks bool) (outcome, error) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		o.SaveEvery = saveEvery
+		dev := &failing{Device: open(t, 1), value: math.NaN(), bad: -1}
+		if params := 4; breaks {
+			dev.bad = params*(bad-1) + 1
+		}
+		m := toyModel(t, dev)
+		r, err := Run(ctx, m, counting(24, 0, 1), nil, o, Hooks{State: store, OnStep: func(i StepInfo) {
+			if i.Skipped {
+				cancel()
+			}
+		}})
+		return outcome{r, trained(m)}, err
+	}
+	want, err := run(nil, 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ saveEvery, resumed int }{{saved, saved}, {0, bad}} {
+		store := inMemory{}
+		if _, err := run(store, c.saveEvery, true); !errors.Is(err, context.Canceled) {
+			t.Fatalf("saving every %d: error %v, want a cancelled run", c.saveEvery, err)
+		}
+		got, err := run(store, c.saveEvery, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Result.Resumed != c.resumed {
+			t.Errorf("saving every %d: went on from step %d, want %d", c.saveEvery, got.Result.Resumed, c.resumed)
+		}
+		if c.saveEvery == 0 {
+			continue // the step stays skipped
+		}
+		if d := cmp.Diff(want, got, cmpopts.IgnoreFields(Result{}, "Resumed")); d != "" {
+			t.Errorf("saving every %d (-undisturbed +resumed):\n%s", c.saveEvery, d)
+		}
+	}
+}
+
 // failing is a device that finds one gradient to be no number.
 type failing struct {
 	device.Device

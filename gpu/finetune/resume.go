@@ -37,6 +37,25 @@ func (r *run) save(ctx context.Context) error {
 	return nil
 }
 
+// suspect reports whether the weights may be such that nothing can be computed
+// with them: a checkpoint of them would push out better ones.
+func (r *run) suspect() bool { return r.state.SkippedInARow > 0 }
+
+// interrupted keeps where a run stands that was cancelled, but nothing suspect in
+// place of a checkpoint.
+func (r *run) interrupted(ctx context.Context) error {
+	if r.hooks.State != nil && r.suspect() {
+		from, err := r.hooks.State.Load(ctx, slotName(r.slot))
+		if err == nil {
+			return from.Close()
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w", slotName(r.slot), err)
+		}
+	}
+	return r.save(ctx)
+}
+
 func (r *run) saveTo(ctx context.Context, slot int) error {
 	text, err := json.Marshal(r.state)
 	if err != nil {

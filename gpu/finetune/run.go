@@ -51,7 +51,8 @@ func (h Hooks) complete() Hooks {
 // With [Hooks.State] it goes on from the checkpoint found there if that belongs
 // to the same run: the same options, examples, base and starting weights on the
 // same kind of device. When ctx is cancelled it saves a checkpoint and returns
-// the context's error.
+// the context's error; between steps that are skipped it saves none in place of
+// another, and the run goes on from an earlier one.
 //
 // Adapters, gradients and optimizer state live on the device, a copy of the best
 // weights in host memory. The gradients stay until [chatglm.Model.Freeze]. After
@@ -73,7 +74,7 @@ func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Opti
 	}
 	if err := r.loop(ctx); err != nil {
 		if ctx.Err() != nil {
-			return r.result(), errors.Join(ctx.Err(), r.save(context.WithoutCancel(ctx)))
+			return r.result(), errors.Join(ctx.Err(), r.interrupted(context.WithoutCancel(ctx)))
 		}
 		var diverged *DivergedError
 		if errors.As(err, &diverged) {
@@ -208,8 +209,7 @@ func (r *run) finish(ctx context.Context, info StepInfo) error {
 		info.Point = r.state.Curve[n-1]
 	}
 	r.hooks.OnStep(info)
-	// Weights with which nothing can be computed would push out better ones.
-	if r.options.SaveEvery > 0 && r.state.Steps%r.options.SaveEvery == 0 && r.state.SkippedInARow == 0 {
+	if r.options.SaveEvery > 0 && r.state.Steps%r.options.SaveEvery == 0 && !r.suspect() {
 		return r.save(ctx)
 	}
 	return nil

@@ -112,7 +112,7 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	})
 	bar.Clear()
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w after step %d of %d; the same command goes on from there", err, result.Steps, result.Planned)
+		return fmt.Errorf("%w after step %d of %d; the same command goes on from the newest checkpoint in %s", err, result.Steps, result.Planned, string(checkpoints))
 	}
 	var diverged *finetune.DivergedError
 	if errors.As(err, &diverged) && diverged.Good >= 0 {
