@@ -162,7 +162,10 @@ func (f *finetuneFlags) save(model *chatglm.Model) error {
 		return err
 	}
 	if finetune.Whole(f.options.Method) {
-		return errors.Join(model.Save(f.out), chatglm.CopyCompanions(f.out, f.model))
+		if err := chatglm.CopyCompanions(f.out, f.model); err != nil { // what makes it a model comes last
+			return err
+		}
+		return model.Save(f.out)
 	}
 	return model.SaveAdapter(f.out, f.model)
 }

@@ -94,8 +94,10 @@ func TensorName(path, matrix string) string {
 	return "base_model.model." + path + ".lora_" + matrix + ".weight"
 }
 
-// Save writes an adapter to dir, which is created: first the weights, then the
-// configuration, each whole or not at all.
+// Save writes an adapter to dir, which is created. An adapter that is there stays
+// as it is until the new weights are on the disk; then its configuration goes
+// before they get their name, and the new one comes after. Whenever that is
+// interrupted, no weights are taken for those of another configuration.
 func Save(dir string, c Config, tensors []safetensors.Output) error {
 	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
@@ -104,15 +106,52 @@ func Save(dir string, c Config, tensors []safetensors.Output) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := safetensors.Create(filepath.Join(dir, ModelFile), tensors, map[string]string{"format": "pt"}); err != nil {
+	if err := saveWeights(dir, tensors); err != nil {
 		return err
 	}
 	return atomicfile.WriteBytes(filepath.Join(dir, ConfigFile), append(text, '\n'))
 }
 
+// saveWeights replaces the weights in dir and leaves them without a
+// configuration.
+func saveWeights(dir string, tensors []safetensors.Output) error {
+	path := filepath.Join(dir, ModelFile)
+	err := atomicfile.Write(path, func(w io.Writer) error {
+		if err := safetensors.Write(w, tensors, map[string]string{"format": "pt"}); err != nil {
+			return err
+		}
+		return atomicfile.Remove(filepath.Join(dir, ConfigFile))
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// Find reports whether dir holds an adapter. Weights without their configuration
+// are an error: they are what an interrupted [Save] leaves.
+func Find(dir string) (bool, error) {
+	for _, name := range []string{ConfigFile, ModelFile, oldFile} {
+		_, err := os.Stat(filepath.Join(dir, name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return false, err
+		case name == ConfigFile:
+			return true, nil
+		default:
+			return false, fmt.Errorf("%s has %s and no %s: writing the adapter was interrupted; write it again", dir, name, ConfigFile)
+		}
+	}
+	return false, nil
+}
+
 // ReadConfig reads the configuration of the adapter in dir and refuses what is
 // not a plain LoRA.
 func ReadConfig(dir string) (Config, error) {
+	if _, err := Find(dir); err != nil {
+		return Config{}, err
+	}
 	f, err := os.Open(filepath.Join(dir, ConfigFile))
 	if err != nil {
 		return Config{}, err

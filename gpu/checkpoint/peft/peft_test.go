@@ -78,6 +78,54 @@ func TestSaveAndOpen(t *testing.T) {
 	}
 }
 
+// TestReplacingIsSafe: an adapter of the same rank and another scale never gets
+// the other one's weights, wherever replacing it ends.
+func TestReplacingIsSafe(t *testing.T) {
+	dir := t.TempDir()
+	config := func(alpha float64) Config { return NewConfig("base", 4, alpha, 0, []string{"dense"}) }
+	tensors := func(value float32) []safetensors.Output {
+		return []safetensors.Output{safetensors.Values("w", []int{1}, []float32{value})}
+	}
+	holds := func(alpha float64, value float32) {
+		t.Helper()
+		c, f, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		var got [1]float32
+		if err := f.Read("w", got[:]); err != nil || c.LoraAlpha != alpha || got[0] != value {
+			t.Errorf("alpha %g with weight %g (%v), want %g with %g", c.LoraAlpha, got[0], err, alpha, value)
+		}
+	}
+	if err := Save(dir, config(8), tensors(1)); err != nil {
+		t.Fatal(err)
+	}
+	holds(8, 1)
+	broken := tensors(2)
+	broken[0].Read = func([]float32) error { return fs.ErrInvalid }
+	if err := Save(dir, config(16), broken); !errors.Is(err, fs.ErrInvalid) {
+		t.Fatalf("error %v, want the tensor's", err)
+	}
+	holds(8, 1)
+	if err := saveWeights(dir, tensors(2)); err != nil { // and the power fails
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"Find":       func() error { _, err := Find(dir); return err }(),
+		"ReadConfig": func() error { _, err := ReadConfig(dir); return err }(),
+		"Open":       func() error { _, _, err := Open(dir); return err }(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "interrupted; write it again") {
+			t.Errorf("%s of a half-replaced adapter: error %v, want a sentence", name, err)
+		}
+	}
+	if err := Save(dir, config(16), tensors(2)); err != nil {
+		t.Fatal(err)
+	}
+	holds(16, 2)
+}
+
 func TestUnsupportedAdapters(t *testing.T) {
 	for change, want := range map[string]string{
 		`"peft_type":"PREFIX_TUNING"`: "peft_type",
