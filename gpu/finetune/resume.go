@@ -172,8 +172,8 @@ func (r *run) load(ctx context.Context, c candidate) error {
 	defer from.Close()
 	local, isFile := from.(*os.File)
 	if !isFile {
-		// A checkpoint may be larger than memory, and is read by tensor.
-		if local, err = os.CreateTemp("", "glmflow-checkpoint-*.safetensors"); err != nil {
+		// It may be larger than memory, and is read by tensor.
+		if local, err = unnamed(r.hooks.Scratch); err != nil {
 			return err
 		}
 		defer os.Remove(local.Name())
@@ -191,4 +191,14 @@ func (r *run) load(ctx context.Context, c candidate) error {
 		return damagedError{err}
 	}
 	return r.restore(file, c.state)
+}
+
+// unnamed makes a file in dir that vanishes when it is closed or the process
+// dies; where a system cannot do that, it has a name until it is removed.
+func unnamed(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "glmflow-checkpoint-*.safetensors")
+	if err == nil {
+		_ = os.Remove(f.Name())
+	}
+	return f, err
 }

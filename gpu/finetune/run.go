@@ -18,12 +18,13 @@ var ErrNoTargets = errors.New("no supervised token")
 
 // Hooks connect a run with the world. The zero Hooks are valid.
 type Hooks struct {
-	OnStep func(StepInfo)   // hears of each step, after its validation; nil hears nothing
-	Alive  func()           // is called after every micro-batch, also while validating; nil is not called
-	State  Checkpoints      // where checkpoints are kept; nil keeps none
-	Now    func() time.Time // measures [StepInfo.Took]; nil measures nothing
-	Base   string           // identity of the base model: a checkpoint made on another one is not used
-	Log    *slog.Logger     // nil logs nothing
+	OnStep  func(StepInfo)   // hears of each step, after its validation; nil hears nothing
+	Alive   func()           // is called after every micro-batch, also while validating; nil is not called
+	State   Checkpoints      // where checkpoints are kept; nil keeps none
+	Scratch string           // directory for a copy of the checkpoint to go on from, unless State gives an *os.File: on a disk, as it may be larger than memory; "" is the system's for temporary files
+	Now     func() time.Time // measures [StepInfo.Took]; nil measures nothing
+	Base    string           // identity of the base model: a checkpoint made on another one is not used
+	Log     *slog.Logger     // nil logs nothing
 }
 
 // complete puts hooks that do nothing where there are none.

@@ -156,7 +156,11 @@ func (s *Stage) open(ctx context.Context, job *pipeline.Job, base string, from s
 // files stores what was trained as an artifact tree. The base is named in it by
 // its digest: a path would be of this machine.
 func (s *Stage) files(ctx context.Context, job *pipeline.Job, model *chatglm.Model, base string, from start) (artifact.Digest, error) {
-	dir, err := os.MkdirTemp("", "glmflow-train-")
+	scratch, err := job.Store().Scratch()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(scratch, "train-")
 	if err != nil {
 		return "", err
 	}
