@@ -87,18 +87,3 @@ func prepare(model *chatglm.Model, o Options) error {
 	}
 	return model.TrainAdapters()
 }
-
-// Doubts are what is allowed and seldom meant, as sentences.
-func (o Options) Doubts() []string {
-	var all []string
-	doubt := func(is bool, format string, args ...any) {
-		if is {
-			all = append(all, fmt.Sprintf(format, args...))
-		}
-	}
-	doubt(o.Method == PTuning && o.LearningRate < 1e-3,
-		"a learning rate of %g hardly moves a prefix, whose numbers begin at about 1: 5e-3 to 2e-2 is usual", o.LearningRate)
-	doubt(o.Method == LoRA && o.LearningRate > 5e-3,
-		"a learning rate of %g is high for LoRA and may undo what the model knows: 5e-5 to 1e-3 is usual", o.LearningRate)
-	return all
-}

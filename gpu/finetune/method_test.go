@@ -206,16 +206,3 @@ func TestOneAdapterIsTrained(t *testing.T) {
 		}
 	}
 }
-
-func TestDoubts(t *testing.T) {
-	for method, rates := range map[string][2]float64{PTuning: {5e-5, 1e-2}, LoRA: {2e-2, 1e-4}} {
-		o := DefaultOptions()
-		o.Method = method
-		if o.LearningRate = rates[0]; len(o.Doubts()) != 1 {
-			t.Errorf("%s at %g: %q", method, rates[0], o.Doubts())
-		}
-		if o.LearningRate = rates[1]; len(o.Doubts()) != 0 {
-			t.Errorf("%s at %g: %q", method, rates[1], o.Doubts())
-		}
-	}
-}

@@ -134,9 +134,6 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 			return nil, err
 		}
 	}
-	for _, d := range o.Doubts() {
-		r.log.Warn(d)
-	}
 	if err := model.SetObjective(o.objective()); err != nil {
 		return nil, err
 	}
@@ -149,6 +146,9 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 	var err error
 	if r.schedule, err = optim.NewSchedule(o.WarmupSteps, r.plan.total, o.Decay); err != nil {
 		return nil, err
+	}
+	for _, w := range r.warnings(held) {
+		r.log.Warn(w)
 	}
 	if h.State != nil {
 		if r.state.Identity, err = r.fingerprint(held); err != nil {

@@ -72,9 +72,6 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	if err := f.checkMethodFlags(c.Flags()); err != nil {
 		return err
 	}
-	for _, d := range f.options.Doubts() {
-		fmt.Fprintln(c.ErrOrStderr(), "note:", d)
-	}
 	train, err := f.data.rows(c.Context(), c.ErrOrStderr(), f.model)
 	if err != nil {
 		return err

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +28,8 @@ func newScoreCommand(env Env) *cobra.Command {
 		Long: `score measures the loss of the model on each conversation in --data and writes
 one JSON line each: {"id","tokens","targets","nll"}: how many tokens it has, how
 many of them are targets, and the sum of their negative log-likelihoods in nats.
+A conversation that the model cannot take has the line {"id","error"}; the others
+are measured all the same, and the exit code is 1.
 
 With --dump it also writes the logits: a safetensors file with one fp32 tensor
 logits/<id> of shape [tokens, vocabulary] for each conversation. With --gradients
@@ -68,26 +68,22 @@ func (f *scoreFlags) run(c *cobra.Command, env Env) error {
 		return err
 	}
 	defer done()
-	if err := fits(rows, model.Config().PaddedVocabSize); err != nil {
-		return err
-	}
 	bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
 	defer bar.Clear()
 	out := lines(c.OutOrStdout())
+	var measured []row
 	for start := 0; start < len(rows); {
 		next := rows[start : start+take(rows[start:], f.batchTokens)]
-		nll, targets, err := model.Loss(packRows(next))
+		losses, err := measure(model, next)
 		if err != nil {
 			return err
 		}
 		bar.Clear()
 		for i, r := range next {
-			if err := out.Encode(struct {
-				ID      json.RawMessage `json:"id"`
-				Tokens  int             `json:"tokens"`
-				Targets int             `json:"targets"`
-				NLL     float64         `json:"nll"`
-			}{r.id, len(r.ids), targets[i], nll[i]}); err != nil {
+			if losses[i].err == nil {
+				measured = append(measured, r)
+			}
+			if err := out.Encode(losses[i].line(r)); err != nil {
 				return err
 			}
 		}
@@ -97,21 +93,72 @@ func (f *scoreFlags) run(c *cobra.Command, env Env) error {
 			return err
 		}
 	}
+	failed := failures(len(rows)-len(measured), len(rows))
+	if len(measured) == 0 {
+		return failed
+	}
 	if f.dump != "" {
-		if err := safetensors.Create(f.dump, logits(c.Context(), model, rows, func(done int) {
-			bar.Show("dump", int64(done), int64(len(rows)), "")
+		if err := safetensors.Create(f.dump, logits(c.Context(), model, measured, func(done int) {
+			bar.Show("dump", int64(done), int64(len(measured)), "")
 		}), nil); err != nil {
 			return err
 		}
 	}
 	if f.gradients != "" {
-		values, err := gradients(c.Context(), model, rows, f.batchTokens)
+		values, err := gradients(c.Context(), model, measured, f.batchTokens)
 		if err != nil {
 			return err
 		}
-		return safetensors.Create(f.gradients, values, nil)
+		if err := safetensors.Create(f.gradients, values, nil); err != nil {
+			return err
+		}
 	}
-	return nil
+	return failed
+}
+
+// A loss is what was measured on a conversation, or why nothing was.
+type loss struct {
+	nll     float64 // nats
+	targets int
+	err     error
+}
+
+// line is what is printed of it.
+func (l loss) line(r row) any {
+	if l.err != nil {
+		return failedRow{r.id, l.err.Error()}
+	}
+	return struct {
+		ID      json.RawMessage `json:"id"`
+		Tokens  int             `json:"tokens"`
+		Targets int             `json:"targets"`
+		NLL     float64         `json:"nll"`
+	}{r.id, len(r.ids), l.targets, l.nll}
+}
+
+// measure computes the losses of rows at once.
+func measure(model *chatglm.Model, rows []row) ([]loss, error) {
+	losses := make([]loss, len(rows))
+	var known []row
+	for i, r := range rows {
+		if losses[i].err = r.check(model.Config().PaddedVocabSize); losses[i].err == nil {
+			known = append(known, r)
+		}
+	}
+	if len(known) == 0 {
+		return losses, nil
+	}
+	nll, targets, err := model.Loss(packRows(known))
+	if err != nil {
+		return nil, err
+	}
+	for i := range losses {
+		if losses[i].err == nil {
+			losses[i].nll, losses[i].targets = nll[0], targets[0]
+			nll, targets = nll[1:], targets[1:]
+		}
+	}
+	return losses, nil
 }
 
 // take is how many of rows are computed at once: at least one, and as many as
@@ -195,16 +242,4 @@ func gradients(ctx context.Context, model *chatglm.Model, rows []row, batchToken
 		}})
 	}
 	return out, nil
-}
-
-// fits finds the first row that has ids the model does not know.
-func fits(rows []row, vocabulary int) error {
-	for _, r := range rows {
-		for _, id := range slices.Concat(r.ids, r.labels, r.prompt) {
-			if int(id) >= vocabulary {
-				return fmt.Errorf("conversation %s: id %d: the model has ids 0 to %d; was the data encoded for another vocabulary?", r.name(), id, vocabulary-1)
-			}
-		}
-	}
-	return nil
 }

@@ -6,10 +6,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/glmflow/glmflow/gpu/chatglm/tokenizer"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 )
 
@@ -84,4 +86,61 @@ func negativeLogLikelihood(logits []float32, target int32) float64 {
 		sum += math.Exp(float64(l))
 	}
 	return math.Log(sum) - float64(logits[target])
+}
+
+// TestOneBadRowCostsTheOthersNothing: a conversation that the model cannot take
+// gets a line that says why, in its place; the rest is as without it.
+func TestOneBadRowCostsTheOthersNothing(t *testing.T) {
+	dir := t.TempDir()
+	model := filepath.Join(dir, "m")
+	run := func(want int, args ...string) (stdout, stderr string) {
+		t.Helper()
+		var out, notices bytes.Buffer
+		if code := Main(t.Context(), args, Env{In: strings.NewReader(""), Out: &out, Err: &notices, Now: time.Now}); code != want {
+			t.Fatalf("%v: exit code %d, want %d: %s", args, code, want, &notices)
+		}
+		return out.String(), notices.String()
+	}
+	vocabulary := filepath.Join(dir, "tokenizer.model")
+	trained, err := tokenizer.Train(slices.Values([]string{"some words to learn from, and some more words"}), 300)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(vocabulary, trained, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run(ExitDone, "model", "init", "--out", model, "--shape", "tiny,seq_length=8", "--tokenizer", vocabulary)
+	file := func(name string, rows ...string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(strings.Join(rows, "\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const first, last = `{"id":"first","ids":[5,6,7,8]}`, `{"id":"last","ids":[9,10,11,12]}`
+	for _, c := range []struct {
+		command     []string
+		row, reason string
+	}{
+		{[]string{"generate", "--greedy", "--max-new", "3"}, `{"id":"bad","ids":[3,4,5,6,7,8,9,10,11,12]}`, "the prompt has 10 tokens, the model was made for 8"},
+		{[]string{"generate", "--greedy", "--max-new", "3"}, `{"id":"bad","ids":[3,999999]}`, "id 999999"},
+		{[]string{"score"}, `{"id":"bad","ids":[3,999999,4]}`, "token 1: id 999999"},
+		{[]string{"score"}, `{"id":"bad","ids":[3,-1,4]}`, "token 1: id -1"},
+	} {
+		args := append(c.command, "--model", model, "--device", "reference", "--data")
+		good, _ := run(ExitDone, append(args, file("good.jsonl", first, last))...)
+		got, notices := run(ExitFailed, append(args, file("bad.jsonl", first, c.row, last))...)
+		lines := strings.SplitAfter(got, "\n")
+		if len(lines) != 4 || lines[0]+lines[2] != good {
+			t.Errorf("%v with a bad row:\n%s\nwithout it:\n%s", c.command, got, good)
+			continue
+		}
+		var bad failedRow
+		if err := json.Unmarshal([]byte(lines[1]), &bad); err != nil || string(bad.ID) != `"bad"` || !strings.Contains(bad.Error, c.reason) {
+			t.Errorf("%v: line %s, want one with id and %q", c.command, lines[1], c.reason)
+		}
+		if !strings.Contains(notices, "1 of 3 conversations have an error") {
+			t.Errorf("%v: said %q", c.command, notices)
+		}
+	}
 }
