@@ -59,6 +59,9 @@ func (h Hooks) complete() Hooks {
 // weights in host memory. The gradients stay until [chatglm.Model.Freeze]. After
 // an error the model has the weights of the last step, but for [DivergedError].
 //
+// Weights that are not finite before the first update are a
+// [chatglm.ErrNotFinite] that names one.
+//
 // With [Options.Memory] all that has a limit, and layers whose activations do not
 // fit compute them twice, which changes no bit of the result.
 func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Options, h Hooks) (Result, error) {
@@ -92,26 +95,27 @@ func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Opti
 // run is a training in progress. Everything that changes while it runs is in
 // state, in the parameters and moments on the device, and in best.
 type run struct {
-	model      *chatglm.Model
-	dev        device.Device
-	params     []optim.Param // trainable
-	optimizer  *optim.Optimizer
-	average    *optim.Average // nil without one
-	schedule   optim.Schedule
-	options    Options
-	hooks      Hooks
-	log        *slog.Logger
-	train      []Example
-	plan       *plan
-	val        []chatglm.Batch
-	slot       int         // of the next checkpoint
-	best       [][]float32 // of each of params, at state.BestStep; nil before a finite validation
-	state      state
-	cut        int
-	dropped    int
-	resumed    int
-	recomputed int
-	trainable  int64
+	model        *chatglm.Model
+	dev          device.Device
+	params       []optim.Param // trainable
+	optimizer    *optim.Optimizer
+	average      *optim.Average // nil without one
+	schedule     optim.Schedule
+	options      Options
+	hooks        Hooks
+	log          *slog.Logger
+	train        []Example
+	plan         *plan
+	val          []chatglm.Batch
+	slot         int         // of the next checkpoint
+	best         [][]float32 // of each of params, at state.BestStep; nil before a finite validation
+	state        state
+	startChecked bool // whether the weights were looked at before the first update
+	cut          int
+	dropped      int
+	resumed      int
+	recomputed   int
+	trainable    int64
 }
 
 func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*run, error) {

@@ -241,27 +241,42 @@ func TestStopsEarlyAndKeepsTheBest(t *testing.T) {
 	}
 }
 
+// TestDivergenceIsAnError: weights that training spoils are its own fault.
 func TestDivergenceIsAnError(t *testing.T) {
 	m := toyModel(t, open(t, 0))
-	if err := m.TrainAll(); err != nil {
-		t.Fatal(err)
-	}
-	w := m.Trainable()[0].W
-	poison := make([]float32, w.Len())
-	for i := range poison {
-		poison[i] = float32(math.NaN())
-	}
-	m.Device().Upload(w, poison)
 	o := toyOptions()
 	o.Method, o.MaxSkips = Full, 3
 	skipped := 0
 	r, err := Run(t.Context(), m, counting(24, 0, 1), nil, o, Hooks{OnStep: func(i StepInfo) {
+		if i.Step == 1 {
+			poison(m)
+		}
 		if i.Skipped {
 			skipped++
 		}
 	}})
 	if !errors.Is(err, ErrDiverged) || r.Skipped != 3 || skipped != 2 {
 		t.Errorf("error %v after %d skips, %d reported; want ErrDiverged after 3, the last of them being the error", err, r.Skipped, skipped)
+	}
+}
+
+// TestBrokenBaseIsNamed: weights that are bad before the first update are no
+// divergence; the first loss says which one it is.
+func TestBrokenBaseIsNamed(t *testing.T) {
+	for name, held := range map[string][]Example{"training": nil, "validation": counting(6, 3, 1)} {
+		m := toyModel(t, open(t, 0))
+		broken := m.Params()[3]
+		values := make([]float32, broken.W.Len())
+		values[5] = float32(math.NaN())
+		m.Device().Upload(broken.W, values)
+		r, err := Run(t.Context(), m, counting(24, 0, 1), held, toyOptions(), Hooks{})
+		want := "1 of the " + fmt.Sprint(len(values)) + " numbers of weight " + broken.Name
+		if errors.Is(err, ErrDiverged) || !errors.Is(err, chatglm.ErrNotFinite) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one that says %q", name, err, want)
+		}
+		if r.Steps > 1 {
+			t.Errorf("%s: found out after %d steps", name, r.Steps)
+		}
 	}
 }
 

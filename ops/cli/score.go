@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -154,11 +156,22 @@ func measure(model *chatglm.Model, rows []row) ([]loss, error) {
 	}
 	for i := range losses {
 		if losses[i].err == nil {
-			losses[i].nll, losses[i].targets = nll[0], targets[0]
+			losses[i] = loss{nll[0], targets[0], finiteLoss(model, nll[0])}
 			nll, targets = nll[1:], targets[1:]
 		}
 	}
 	return losses, nil
+}
+
+// finiteLoss says why a loss is no number that could be printed.
+func finiteLoss(model *chatglm.Model, nll float64) error {
+	if !math.IsNaN(nll) && !math.IsInf(nll, 0) {
+		return nil
+	}
+	if err := model.CheckFinite(); err != nil {
+		return fmt.Errorf("the loss is not finite: %w", err)
+	}
+	return errors.New("the loss is not finite, though every weight is")
 }
 
 // take is how many of rows are computed at once: at least one, and as many as
@@ -204,7 +217,8 @@ func logits(ctx context.Context, model *chatglm.Model, rows []row, progress func
 // gradients are the tensors of --gradients. They stay on the device until they
 // are written.
 func gradients(ctx context.Context, model *chatglm.Model, rows []row, batchTokens int) ([]safetensors.Output, error) {
-	if _, ok := model.LoRA(); ok {
+	_, lora := model.LoRA()
+	if _, prefix := model.Prefix(); lora || prefix {
 		if err := model.SetDropout(0, 0); err != nil {
 			return nil, err
 		}

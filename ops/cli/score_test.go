@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/chatglm/tokenizer"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 )
@@ -142,5 +143,106 @@ func TestOneBadRowCostsTheOthersNothing(t *testing.T) {
 		if !strings.Contains(notices, "1 of 3 conversations have an error") {
 			t.Errorf("%v: said %q", c.command, notices)
 		}
+	}
+}
+
+// TestGradientsOfAPrefixAreWithoutDropout holds the largest gradient of a prefix
+// to what the loss itself does.
+func TestGradientsOfAPrefixAreWithoutDropout(t *testing.T) {
+	shape, _ := chatglm.Shape("tiny")
+	dev, err := deviceFlags{backend: "reference", precision: "fp32", workers: 2}.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	m, err := chatglm.New(shape, dev, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.AddPrefix(chatglm.PrefixConfig{Tokens: 4, Dropout: 0.5}, 1); err != nil {
+		t.Fatal(err)
+	}
+	var prefix *chatglm.Param
+	for _, p := range m.Params() {
+		if strings.Contains(p.Name, "prefix_encoder") {
+			prefix = p
+		}
+	}
+	rows := []row{{ids: []int32{3, 9, 27, 81, 243}, labels: []int32{-100, 9, 27, 81, 243}}}
+	out, err := gradients(t.Context(), m, rows, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	grad, weights := make([]float32, prefix.Len()), make([]float32, prefix.Len())
+	for _, o := range out {
+		if o.Name == prefix.Name {
+			if err := o.Read(grad); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	dev.Download(weights, prefix.W)
+	at := 0
+	for i, g := range grad {
+		if math.Abs(float64(g)) > math.Abs(float64(grad[at])) {
+			at = i
+		}
+	}
+	meanLoss := func(moved float32) float64 {
+		changed := slices.Clone(weights)
+		changed[at] += moved
+		dev.Upload(prefix.W, changed)
+		nll, targets, err := m.Loss(packRows(rows))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return nll[0] / float64(targets[0])
+	}
+	const step = 0.05
+	want := (meanLoss(step) - meanLoss(-step)) / (2 * step)
+	if got := float64(grad[at]); math.Abs(got-want) > 0.02*math.Abs(want) {
+		t.Errorf("gradient %g, the loss says %g", got, want)
+	}
+}
+
+// TestLossThatIsNoNumber: score prints a sentence that names the weight.
+func TestLossThatIsNoNumber(t *testing.T) {
+	dir := t.TempDir()
+	shape, _ := chatglm.Shape("tiny")
+	dev, err := deviceFlags{backend: "reference", precision: "fp32", workers: 2}.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	m, err := chatglm.New(shape, dev, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	broken := m.Params()[2]
+	values := make([]float32, broken.Len())
+	values[7] = float32(math.Inf(1))
+	dev.Upload(broken.W, values)
+	if err := m.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "rows.jsonl")
+	if err := os.WriteFile(data, []byte("{\"ids\":[3,4,5]}\n{\"ids\":[6,7]}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	env := Env{In: strings.NewReader(""), Out: &stdout, Err: &stderr, Now: time.Now}
+	if code := Main(t.Context(), []string{"score", "--model", dir, "--data", data, "--device", "reference"}, env); code != ExitFailed {
+		t.Errorf("exit code %d: %s", code, &stderr)
+	}
+	for line := range strings.Lines(stdout.String()) {
+		var l failedRow
+		if err := json.Unmarshal([]byte(line), &l); err != nil || !strings.Contains(l.Error, "the loss is not finite: 1 of the") || !strings.Contains(l.Error, broken.Name) {
+			t.Errorf("line %s, want one that names %s", line, broken.Name)
+		}
+	}
+	if strings.Count(stdout.String(), "\n") != 2 || strings.Contains(stderr.String(), "json") {
+		t.Errorf("printed %q and said %q", &stdout, &stderr)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/pipeline"
@@ -93,7 +94,7 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 		Base:    from.Base + " " + from.Parent,
 		Log:     job.Log(),
 	})
-	if errors.Is(err, finetune.ErrDiverged) || errors.Is(err, finetune.ErrNoTargets) {
+	if errors.Is(err, finetune.ErrDiverged) || errors.Is(err, finetune.ErrNoTargets) || errors.Is(err, chatglm.ErrNotFinite) {
 		return pipeline.Park(err)
 	}
 	if err != nil {
