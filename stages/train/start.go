@@ -100,7 +100,7 @@ func (s *Stage) unfitLoRA(dir string) (string, error) {
 	case config.R != want.Rank || float32(config.LoraAlpha) != want.Alpha || config.RSLoRA != want.RSLoRA:
 		return fmt.Sprintf("it has rank %d, alpha %g and rslora %t, configured are %d, %g and %t",
 			config.R, config.LoraAlpha, config.RSLoRA, want.Rank, want.Alpha, want.RSLoRA), nil
-	case !sameLayers(config.TargetModules, want.Targets):
+	case config.TargetModules.Pattern != "" || !sameLayers(config.TargetModules.Names, want.Targets):
 		return fmt.Sprintf("it adapts %v, configured is %v", config.TargetModules, want.Targets), nil
 	}
 	return "", nil
