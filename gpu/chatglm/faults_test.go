@@ -324,7 +324,7 @@ func TestACheckpointKnowsItsWeights(t *testing.T) {
 		if err := m.AddLoRA(chatglm.LoRAConfig{Rank: 2}, seed); err != nil {
 			t.Fatal(err)
 		}
-		r, err := finetune.Run(t.Context(), m, lessons, nil, o, finetune.Hooks{State: checkpoints})
+		r, err := finetune.Run(t.Context(), m, lessons, nil, o, finetune.Hooks{State: checkpoints, Overwrite: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,13 +18,14 @@ var ErrNoTargets = errors.New("no supervised token")
 
 // Hooks connect a run with the world. The zero Hooks are valid.
 type Hooks struct {
-	OnStep  func(StepInfo)   // hears of each step, after its validation; nil hears nothing
-	Alive   func()           // is called after every micro-batch, also while validating; nil is not called
-	State   Checkpoints      // where checkpoints are kept; nil keeps none
-	Scratch string           // directory for a copy of the checkpoint to go on from, unless State gives an *os.File: on a disk, as it may be larger than memory; "" is the system's for temporary files
-	Now     func() time.Time // measures [StepInfo.Took]; nil measures nothing
-	Base    string           // identity of the base model: a checkpoint made on another one is not used
-	Log     *slog.Logger     // nil logs nothing
+	OnStep    func(StepInfo)   // hears of each step, after its validation; nil hears nothing
+	Alive     func()           // is called after every micro-batch, also while validating; nil is not called
+	State     Checkpoints      // where checkpoints are kept; nil keeps none
+	Overwrite bool             // write over checkpoints of another run, if State holds no others; false makes them a [ForeignError]
+	Scratch   string           // directory for a copy of the checkpoint to go on from, unless State gives an *os.File: on a disk, as it may be larger than memory; "" is the system's for temporary files
+	Now       func() time.Time // measures [StepInfo.Took]; nil measures nothing
+	Base      string           // identity of the base model: a checkpoint made on another one is not used
+	Log       *slog.Logger     // nil logs nothing
 }
 
 // complete puts hooks that do nothing where there are none.
@@ -51,7 +52,8 @@ func (h Hooks) complete() Hooks {
 //
 // With [Hooks.State] it goes on from the checkpoint found there if that belongs
 // to the same run: the same options, examples, base and starting weights on the
-// same kind of device. When ctx is cancelled it saves a checkpoint and returns
+// same kind of device. Checkpoints of another run are a [ForeignError], unless
+// they may be lost. When ctx is cancelled it saves a checkpoint and returns
 // the context's error; between steps that are skipped it saves none in place of
 // another, and the run goes on from an earlier one.
 //
@@ -155,9 +157,11 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 		r.log.Warn(w)
 	}
 	if h.State != nil {
-		if r.state.Identity, err = r.fingerprint(held); err != nil {
+		digest, parts, err := r.fingerprint(held)
+		if err != nil {
 			return nil, fmt.Errorf("identity of the run: %w", err)
 		}
+		r.state.Identity, r.state.Parts = digest, &parts
 	}
 	if err := r.fit(held); err != nil {
 		return nil, err

@@ -184,7 +184,7 @@ func TestForeignCheckpointIsNotUsed(t *testing.T) {
 	if err != nil || again.Result.Resumed == 0 {
 		t.Errorf("the same run resumed at step %d (%v), want its checkpoint", again.Result.Resumed, err)
 	}
-	other, err := train(t.Context(), t, 1, Hooks{State: store, Base: "another"})
+	other, err := train(t.Context(), t, 1, Hooks{State: store, Base: "another", Overwrite: true})
 	if err != nil || other.Result.Resumed != 0 {
 		t.Errorf("a run on another base resumed at step %d (%v), want 0", other.Result.Resumed, err)
 	}

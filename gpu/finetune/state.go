@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
 	"math"
 	"slices"
@@ -24,13 +23,14 @@ const (
 
 // state is what a checkpoint holds besides tensors.
 type state struct {
-	Identity      string   `json:"identity"` // of the run, see fingerprint
-	Result                 // so far; Steps is also the position in the data and of the random numbers
-	Validated     int      `json:"validated"`         // the step validated last, −1 before the first
-	Best          *float64 `json:"best,omitempty"`    // the metric at BestStep
-	Counted       *float64 `json:"counted,omitempty"` // the metric at the last improvement that counted for Patience
-	WithoutGain   int      `json:"without_gain"`      // validations since then
-	SkippedInARow int      `json:"skipped_in_a_row"`  // up to now
+	Identity      string    `json:"identity"`        // of the run, see fingerprint
+	Parts         *identity `json:"parts,omitempty"` // of it; nil in checkpoints of earlier versions
+	Result                  // so far; Steps is also the position in the data and of the random numbers
+	Validated     int       `json:"validated"`         // the step validated last, −1 before the first
+	Best          *float64  `json:"best,omitempty"`    // the metric at BestStep
+	Counted       *float64  `json:"counted,omitempty"` // the metric at the last improvement that counted for Patience
+	WithoutGain   int       `json:"without_gain"`      // validations since then
+	SkippedInARow int       `json:"skipped_in_a_row"`  // up to now
 }
 
 // check finds counts that no run leaves behind.
@@ -95,7 +95,9 @@ func (r *run) restore(file *safetensors.File, saved state) error {
 			}
 		}
 	}
+	parts := r.state.Parts // which the checkpoint may not say
 	r.state = saved
+	r.state.Parts = parts
 	r.optimizer.SetSteps(saved.Steps - saved.Skipped)
 	return nil
 }
@@ -122,7 +124,7 @@ func digest(state string, tensors []safetensors.Tensor, read func(i int, dst []f
 }
 
 // hashFloats adds the bits of numbers.
-func hashFloats(h hash.Hash, values []float32) {
+func hashFloats(h io.Writer, values []float32) {
 	raw := make([]byte, 0, 4<<14)
 	for piece := range slices.Chunk(values, 1<<14) {
 		raw = raw[:0]

@@ -90,9 +90,12 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 		Alive:   p.alive,
 		State:   job.State(),
 		Scratch: scratch,
-		Now:     job.Now,
-		Base:    from.Base + " " + from.Parent,
-		Log:     job.Log(),
+		// The state is the job's own: what an earlier delivery saved under another
+		// configuration is of no use any more.
+		Overwrite: true,
+		Now:       job.Now,
+		Base:      from.Base + " " + from.Parent,
+		Log:       job.Log(),
 	})
 	if errors.Is(err, finetune.ErrDiverged) || errors.Is(err, finetune.ErrNoTargets) || errors.Is(err, chatglm.ErrNotFinite) {
 		return pipeline.Park(err)
