@@ -18,6 +18,7 @@ import (
 func newModelInitCommand(env Env) *cobra.Command {
 	var shape, vocabulary, out, dtype string
 	var seed uint64
+	var overwrite bool
 	c := &cobra.Command{
 		Use:   "init --shape SHAPE --out DIR",
 		Short: "Make a model with random weights",
@@ -39,6 +40,9 @@ The same seed gives the same bytes on every machine.`,
 			}
 			if !slices.Contains(chatglm.InitFormats(), dtype) {
 				return usagef("--dtype %s: want %s", dtype, strings.Join(chatglm.InitFormats(), ", "))
+			}
+			if err := checkOut(out, wholeModel, overwrite, input{"tokenizer", vocabulary}); err != nil {
+				return err
 			}
 			if vocabulary != "" {
 				enc, err := tokenizer.Load(vocabulary)
@@ -67,6 +71,7 @@ The same seed gives the same bytes on every machine.`,
 	c.Flags().StringVar(&shape, "shape", "tiny", shapeUsage())
 	c.Flags().StringVar(&vocabulary, "tokenizer", "", "tokenizer.model, or a directory with one, to take along")
 	c.Flags().StringVar(&out, "out", "", "directory to write; created")
+	c.Flags().BoolVar(&overwrite, "overwrite", false, "replace a model in --out")
 	c.Flags().StringVar(&dtype, "dtype", "fp32", "numbers of the weights: "+strings.Join(chatglm.InitFormats(), ", ")+"; int8 and int4 are the original's quantised layouts")
 	c.Flags().Uint64Var(&seed, "seed", 42, "of the random weights")
 	require(c, "out")
