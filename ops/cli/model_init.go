@@ -25,8 +25,9 @@ func newModelInitCommand(env Env) *cobra.Command {
 		Long: `init writes a ChatGLM3-shaped model with random weights to a directory, in the
 layout of Hugging Face: config.json and model.safetensors, in shards if it is
 large. It is made piece by piece, so that its size does not matter. With
---tokenizer it gets that vocabulary and as many embeddings as it needs; without,
-the model takes token rows only.
+--tokenizer it gets that vocabulary and as many embeddings as it needs, rounded up
+to a multiple of 512 like the original's, unless --shape says padded_vocab_size;
+without, the model takes token rows only.
 
 The same seed gives the same bytes on every machine.`,
 		Example: `  glmflow model init --shape tiny --tokenizer tokenizer.model --out tiny
@@ -49,7 +50,11 @@ The same seed gives the same bytes on every machine.`,
 				if err != nil {
 					return err
 				}
-				config.PaddedVocabSize = (tokenizer.Size(enc.Pieces()) + 63) / 64 * 64
+				if _, changes, _ := strings.Cut(shape, ","); !strings.Contains(","+changes, ",padded_vocab_size=") {
+					config.PaddedVocabSize = tokenizer.Rows(enc.Pieces())
+				} else if ids := tokenizer.Size(enc.Pieces()); ids > config.PaddedVocabSize {
+					return usagef("--shape %s: the vocabulary of --tokenizer has %d ids: want padded_vocab_size to be that or more", shape, ids)
+				}
 			}
 			bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
 			defer bar.Clear()
