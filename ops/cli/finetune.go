@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
+	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
 	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/ops/term"
 )
@@ -188,7 +189,7 @@ func identity(dir string) (string, error) {
 
 // save writes what was trained.
 func (f *finetuneFlags) save(model *chatglm.Model) error {
-	if err := os.MkdirAll(f.out, 0o755); err != nil {
+	if err := atomicfile.MkdirAll(f.out); err != nil {
 		return err
 	}
 	if finetune.Whole(f.options.Method) {

@@ -56,6 +56,11 @@ The same seed gives the same bytes on every machine.`,
 					return usagef("--shape %s: the vocabulary of --tokenizer has %d ids: want padded_vocab_size to be that or more", shape, ids)
 				}
 			}
+			if vocabulary != "" { // before what makes it a model
+				if err := copyVocabulary(vocabulary, out); err != nil {
+					return err
+				}
+			}
 			bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
 			defer bar.Clear()
 			if err := chatglm.Init(c.Context(), out, config, chatglm.InitOptions{Format: dtype, Seed: seed, OnProgress: func(done, total int64) {
@@ -64,11 +69,6 @@ The same seed gives the same bytes on every machine.`,
 				return err
 			}
 			bar.Clear()
-			if vocabulary != "" {
-				if err := copyVocabulary(vocabulary, out); err != nil {
-					return err
-				}
-			}
 			fmt.Fprintln(c.OutOrStdout(), out)
 			return nil
 		},
@@ -88,13 +88,17 @@ func shapeUsage() string {
 	return "shape of the model: " + strings.Join(chatglm.Shapes(), ", ") + "; fields of config.json that differ follow after commas"
 }
 
-// copyVocabulary copies a tokenizer.model, or that of a directory, to dir.
+// copyVocabulary copies a tokenizer.model, or that of a directory, to dir, which is
+// created.
 func copyVocabulary(from, dir string) error {
 	if info, err := os.Stat(from); err == nil && info.IsDir() {
 		from = filepath.Join(from, "tokenizer.model")
 	}
 	b, err := os.ReadFile(from)
 	if err != nil {
+		return err
+	}
+	if err := atomicfile.MkdirAll(dir); err != nil {
 		return err
 	}
 	return atomicfile.WriteBytes(filepath.Join(dir, "tokenizer.model"), b)
