@@ -63,6 +63,16 @@ func (p *Progress) Done(label, summary string) {
 	p.start = p.now()
 }
 
+// Note says what holds the work up, until it goes on.
+func (p *Progress) Note(label, text string) {
+	if !p.screen.Terminal {
+		fmt.Fprintln(p.screen.W, label, text)
+		return
+	}
+	fmt.Fprint(p.screen.W, "\r"+ansi.Truncate(pad(label, 10)+" "+text, p.screen.Width-1, "…")+"\x1b[K")
+	p.live = true
+}
+
 // Clear takes the unfinished line away, before something else is written.
 func (p *Progress) Clear() {
 	if p.live {
