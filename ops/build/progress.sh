@@ -28,7 +28,7 @@ show() {
 	duration took "$SECONDS"
 	text="$label: $count of $total, $took"
 	if ((count >= total)); then
-		text+=', linking'
+		text+=', the last ones and the link'
 	else
 		local whole=$((SECONDS * total / count))
 		((whole > expected)) || whole=$expected

@@ -1,7 +1,8 @@
 package cli
 
 import (
-	"os"
+	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -56,14 +57,13 @@ serves the demos of all directories.`,
 			if asJSON {
 				o.Screen = term.NewScreen(c.ErrOrStderr())
 			}
-			if mapping != "" {
-				text, err := os.ReadFile(mapping)
-				if err != nil {
-					return err
-				}
-				o.Mapping = string(text)
+			if o.Mapping, err = mappingText(mapping); err != nil {
+				return err
 			}
 			report, err := demo.Run(c.Context(), o)
+			if errors.Is(err, demo.ErrLogs) {
+				return usageError{fmt.Errorf("--logs: %w", err)}
+			}
 			if err != nil {
 				return err
 			}

@@ -41,6 +41,9 @@ type Options struct {
 // Run does the demo and returns its report.
 func Run(ctx context.Context, o Options) (Report, error) {
 	began := o.Now()
+	if err := checkLogs(o); err != nil {
+		return Report{}, err
+	}
 	show := newDisplay(term.NewProgress(o.Screen, o.Now), o.Printer)
 	defer show.progress.Clear()
 	root := o.Config.Dir
