@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -63,6 +64,9 @@ serves the demos of all directories.`,
 			report, err := demo.Run(c.Context(), o)
 			if errors.Is(err, demo.ErrLogs) {
 				return usageError{fmt.Errorf("--logs: %w", err)}
+			}
+			if errors.Is(err, context.Canceled) {
+				return fmt.Errorf("%w; the same command goes on where it stopped", err)
 			}
 			if err != nil {
 				return err
