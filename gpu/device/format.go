@@ -61,6 +61,9 @@ func (f Format) Row(n int) int {
 	return (n + 1) / 2
 }
 
+// Size is how many bytes a number takes, of F32, BF16 and F16.
+func (f Format) Size() int { return f.Row(1) }
+
 // Scales is how many scales a row of n numbers has.
 func (f Format) Scales(n int) int {
 	switch f {
