@@ -455,10 +455,12 @@ func (c *checked) Axpy(y Tensor, a float32, x Tensor) {
 	c.Device.Axpy(y, a, x)
 }
 
-func (c *checked) ClipNorm(norm, g Tensor, limit float32) {
+func (c *checked) ClipNorm(norm Tensor, g []Tensor, limit float32) {
 	o := operator("ClipNorm")
 	o.tensor("norm", norm, 2)
-	o.a("g", g, g.N)
+	for _, t := range g {
+		o.a("g", t, t.N)
+	}
 	o.require(limit >= 0, "a limit of %g", limit)
 	c.Device.ClipNorm(norm, g, limit)
 }
