@@ -123,7 +123,8 @@ type Device interface {
 	// dw[H] += (optional).
 	RMSNormBackward(dx, dw, dy, x, w, rstd Tensor, m, h int)
 
-	// Linear: y[M,O]a = x[M,I]a·Wᵀ + bias, plus the LoRA branch if l has one.
+	// Linear: y[M,O]a = x[M,I]a·Wᵀ + bias, plus the LoRA branch if l has one. y may be
+	// F32 whatever x is: scores are.
 	Linear(y, x Tensor, m int, l *Linear)
 	// LinearBackward: dx[M,I]a = dy[M,O]a·W plus the LoRA branch's (optional), and the
 	// parameter gradients that g asks for.
