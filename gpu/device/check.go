@@ -479,7 +479,7 @@ func (o operator) update(w Weights, g, factor Tensor, moments ...Moment) {
 	o.weights("w", w)
 	o.a("g", g, w.W.N)
 	o.require(w.W.Format == BF16 || g.Format == F32, "weights in fp32 have a gradient in %v", g.Format)
-	o.tensor("factor", factor, 1)
+	o.require(factor.N == 1 && factor.Format == F32, "factor is %d numbers in %v, want 1 in fp32", factor.N, factor.Format)
 	for _, m := range moments {
 		v, scale := MomentBytes(w.W.N, m.Narrow())
 		o.require(m.V.N == v && m.Scale.N*4 == scale, "a moment has %d bytes and %d scales, want %d and %d", m.V.N, m.Scale.N, v, scale/4)

@@ -1,6 +1,9 @@
 package device
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // A Matrix is a weight [O,I] as it is stored. Formats other than F32 are
 // widened where they are used and never as a whole: every operator computes with
@@ -63,3 +66,41 @@ func Split(bits uint32) (high, low uint16) { return uint16((bits + 0x8000) >> 16
 
 // Join puts the bits of a float32 together again.
 func Join(high, low uint16) uint32 { return uint32(high)<<16 + uint32(int32(int16(low))) }
+
+// Read copies the numbers to the host, those in bfloat16 with what Low has of
+// them, and waits for them.
+func (w Weights) Read(d Device, dst []float32) error {
+	if w.W.Format == F32 {
+		d.Download(Raw(dst), w.W.Mem)
+		return d.Sync()
+	}
+	high, low := make([]uint16, len(dst)), make([]uint16, len(dst))
+	d.Download(Raw(high), w.W.Mem)
+	if !w.Low.Empty() {
+		d.Download(Raw(low), w.Low)
+	}
+	if err := d.Sync(); err != nil {
+		return err
+	}
+	for i := range dst {
+		dst[i] = math.Float32frombits(Join(high[i], low[i]))
+	}
+	return nil
+}
+
+// Write is the other direction.
+func (w Weights) Write(d Device, src []float32) error {
+	if w.W.Format == F32 {
+		d.Upload(w.W.Mem, Raw(src))
+		return d.Sync()
+	}
+	high, low := make([]uint16, len(src)), make([]uint16, len(src))
+	for i, v := range src {
+		high[i], low[i] = Split(math.Float32bits(v))
+	}
+	d.Upload(w.W.Mem, Raw(high))
+	if !w.Low.Empty() {
+		d.Upload(w.Low, Raw(low))
+	}
+	return d.Sync()
+}
