@@ -33,58 +33,13 @@ func filled(tb testing.TB, d *Device, n int) device.Mem {
 	return m
 }
 
-// BenchmarkLinear measures the three products of a linear layer: y (NT), dx
-// (NN) and dW (TN).
-func BenchmarkLinear(b *testing.B) {
-	for _, precision := range []string{"fp32", "bf16"} {
-		for _, s := range [][3]int{{512, 512, 512}, {2048, 1024, 1024}, {2048, 384, 2048}, {2048, 2048, 384}, {1, 2048, 2048}, {16, 2048, 2048}} {
-			m, i, o := s[0], s[1], s[2]
-			d := opened(b, device.Options{Precision: precision})
-			x, y := filled(b, d, m*i), filled(b, d, m*o)
-			w, dw := filled(b, d, o*i), filled(b, d, o*i)
-			l := &device.Linear{W: device.Dense(w), I: i, O: o}
-			for _, c := range []struct {
-				name string
-				run  func()
-			}{
-				{"y", func() { d.Linear(y, x, m, l) }},
-				{"dx", func() { d.LinearBackward(x, y, x, m, l, nil) }},
-				{"dW", func() { d.LinearBackward(device.Mem{}, y, x, m, l, &device.LinearGrad{W: dw}) }},
-			} {
-				b.Run(fmt.Sprintf("%s/M=%d,I=%d,O=%d/%s", precision, m, i, o, c.name), func(b *testing.B) {
-					for b.Loop() {
-						c.run()
-					}
-					b.ReportMetric(2*float64(m)*float64(i)*float64(o)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-				})
-			}
-		}
-	}
-}
+// tables are the instruction sets that have kernels, slowest first.
+var tables = []string{"portable", "avx2", "avx512", "avx512bf16", "amx"}
 
-// BenchmarkCrossEntropy measures output layer and loss with all gradients.
-func BenchmarkCrossEntropy(b *testing.B) {
-	const m, h, v = 2048, 384, 8192
-	for _, precision := range []string{"fp32", "bf16"} {
-		b.Run(fmt.Sprintf("%s/M=%d,H=%d,V=%d", precision, m, h, v), func(b *testing.B) {
-			d := opened(b, device.Options{Precision: precision})
-			x, dx, w, dw, loss := filled(b, d, m*h), filled(b, d, m*h), filled(b, d, v*h), filled(b, d, v*h), filled(b, d, m)
-			targets := make([]int32, m)
-			for i := range targets {
-				targets[i] = int32(i * 7919 % v)
-			}
-			for b.Loop() {
-				d.CrossEntropy(loss, dx, dw, x, device.Dense(w), targets, m, h, v, 1.0/m, device.Goal{})
-			}
-			b.ReportMetric(6*m*h*v*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-		})
-	}
-}
-
-// BenchmarkKernels compares instruction sets on one product.
-func BenchmarkKernels(b *testing.B) {
-	const n = 512
-	for _, isa := range []string{"portable", "avx2", "avx512", "avx512bf16", "amx"} {
+// eachTable runs f on a device with the kernels of every instruction set that
+// this processor has, in both precisions.
+func eachTable(b *testing.B, f func(b *testing.B, d *Device)) {
+	for _, isa := range tables {
 		for _, precision := range []string{"fp32", "bf16"} {
 			b.Run(isa+"-"+precision, func(b *testing.B) {
 				d, err := open(device.Options{Precision: precision}, isa)
@@ -92,15 +47,76 @@ func BenchmarkKernels(b *testing.B) {
 					b.Skip(err)
 				}
 				defer d.Close()
-				x, w, y := filled(b, d, n*n), filled(b, d, n*n), filled(b, d, n*n)
-				l := &device.Linear{W: device.Dense(w), I: n, O: n}
-				for b.Loop() {
-					d.Linear(y, x, n, l)
-				}
-				b.ReportMetric(2*n*n*n*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+				f(b, d)
 			})
 		}
 	}
+}
+
+// BenchmarkLinear measures the three products of a linear layer: y (NT), dx
+// (NN) and dW (TN).
+func BenchmarkLinear(b *testing.B) {
+	eachTable(b, func(b *testing.B, d *Device) {
+		for _, s := range [][3]int{{512, 512, 512}, {2048, 1024, 1024}, {2048, 384, 2048}, {2048, 2048, 384}, {1, 2048, 2048}, {16, 2048, 2048}} {
+			m, i, o := s[0], s[1], s[2]
+			b.Run(fmt.Sprintf("M=%d,I=%d,O=%d", m, i, o), func(b *testing.B) {
+				x, y := filled(b, d, m*i), filled(b, d, m*o)
+				w, dw := filled(b, d, o*i), filled(b, d, o*i)
+				l := &device.Linear{W: device.Dense(w), I: i, O: o}
+				measure := func(name string, run func()) {
+					b.Run(name, func(b *testing.B) {
+						for b.Loop() {
+							run()
+						}
+						b.ReportMetric(2*float64(m)*float64(i)*float64(o)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+					})
+				}
+				measure("y", func() { d.Linear(y, x, m, l) })
+				measure("dx", func() { d.LinearBackward(x, y, x, m, l, nil) })
+				measure("dW", func() { d.LinearBackward(device.Mem{}, y, x, m, l, &device.LinearGrad{W: dw}) })
+			})
+		}
+	})
+}
+
+// BenchmarkCrossEntropy measures output layer and loss with all gradients.
+func BenchmarkCrossEntropy(b *testing.B) {
+	const m, h, v = 2048, 384, 8192
+	eachTable(b, func(b *testing.B, d *Device) {
+		x, dx, w, dw, loss := filled(b, d, m*h), filled(b, d, m*h), filled(b, d, v*h), filled(b, d, v*h), filled(b, d, m)
+		targets := make([]int32, m)
+		for i := range targets {
+			targets[i] = int32(i * 7919 % v)
+		}
+		for b.Loop() {
+			d.CrossEntropy(loss, dx, dw, x, device.Dense(w), targets, m, h, v, 1.0/m, device.Goal{})
+		}
+		b.ReportMetric(6*m*h*v*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+	})
+}
+
+// BenchmarkAttention measures attention of 8 sequences of 256 tokens, 6 heads of
+// 64 in 2 groups, the causal half counted.
+func BenchmarkAttention(b *testing.B) {
+	const m, t = 2048, 256
+	s := device.Heads{A: 6, G: 2, D: 64}
+	var starts []int32
+	for i := 0; i <= m; i += t {
+		starts = append(starts, int32(i))
+	}
+	eachTable(b, func(b *testing.B, d *Device) {
+		qkv, dqkv, o, lse := filled(b, d, m*s.Width()), filled(b, d, m*s.Width()), filled(b, d, m*s.A*s.D), filled(b, d, m*s.A)
+		measure := func(name string, products float64, run func()) {
+			b.Run(name, func(b *testing.B) {
+				for b.Loop() {
+					run()
+				}
+				b.ReportMetric(products*float64(s.A*s.D)*m*t*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			})
+		}
+		measure("forward", 2, func() { d.Attention(o, lse, qkv, starts, s, nil) })
+		measure("backward", 5, func() { d.AttentionBackward(dqkv, o, o, lse, qkv, starts, s, nil, nil) })
+	})
 }
 
 // stepShape is a model and a batch of sequences of equal length.
@@ -108,20 +124,20 @@ type stepShape struct{ layers, h, a, g, f, v, batch, t int }
 
 // BenchmarkStep runs every operator of a full training step, AdamW included.
 func BenchmarkStep(b *testing.B) {
-	for _, s := range []stepShape{
-		{layers: 4, h: 256, a: 4, g: 2, f: 688, v: 4096, batch: 8, t: 128},
-		{layers: 6, h: 384, a: 6, g: 2, f: 1024, v: 8192, batch: 8, t: 256},
-	} {
-		for _, precision := range []string{"fp32", "bf16"} {
-			b.Run(fmt.Sprintf("layers=%d,H=%d,V=%d,B=%d,T=%d/%s", s.layers, s.h, s.v, s.batch, s.t, precision), func(b *testing.B) {
-				step := newStep(b, opened(b, device.Options{Precision: precision}), s)
+	eachTable(b, func(b *testing.B, d *Device) {
+		for _, s := range []stepShape{
+			{layers: 4, h: 256, a: 4, g: 2, f: 688, v: 4096, batch: 8, t: 128},
+			{layers: 6, h: 384, a: 6, g: 2, f: 1024, v: 8192, batch: 8, t: 256},
+		} {
+			b.Run(fmt.Sprintf("layers=%d,H=%d,V=%d,B=%d,T=%d", s.layers, s.h, s.v, s.batch, s.t), func(b *testing.B) {
+				step := newStep(b, d, s)
 				for b.Loop() {
 					step()
 				}
 				b.ReportMetric(float64(s.batch*s.t*b.N)/b.Elapsed().Seconds(), "tokens/s")
 			})
 		}
-	}
+	})
 }
 
 // newStep allocates the model and returns its step. The layers share their

@@ -9,8 +9,9 @@
 //	linear.c norm.c attention.c cached.c loss.c vector.c optimizer.c
 //	                the operators: how the work is cut into tasks
 //	isa.h isa.c     the table of inner kernels, and which one this processor gets
-//	vec.h pack.h pairs.h tile.h block.h rows.h steps.h
-//	                the inner kernels, written once on vectors of LANES floats
+//	vec.h vec_*.h   vectors of LANES floats, and what only one instruction set can do with them
+//	pack.h pairs.h tile.h block.h narrow.h rows.h steps.h
+//	                the inner kernels, written once on those vectors
 //	isa_*.c         compile those headers for one instruction set each
 //
 // # Guarantees

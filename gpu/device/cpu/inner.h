@@ -22,15 +22,8 @@
 #undef ROUND
 
 #ifndef BF16_PRODUCTS
-// rounded is v with each lane rounded to bfloat16, ties to even. Not-a-number
-// stays: rounding could carry it into infinity.
-INLINE vec NAME(rounded)(vec v) {
-	ivec bits = (ivec)v;
-	ivec up = (bits + 0x7fff + ((bits >> 16) & 1)) & ~0xffff;
-	return choose(v == v, (vec)up, v);
-}
 #define PACK NAME(pack_rounded)
-#define ROUND(v) NAME(rounded)(v)
+#define ROUND(v) rounded(v)
 #include "pack.h"
 #undef PACK
 #undef ROUND

@@ -21,7 +21,8 @@ typedef struct code {
 // A packer copies an operand of a product into a panel of `width` lanes: rows of
 // the left operand, columns of the right one. Element k of lane l is at
 // src[l·lane_stride + k·k_stride], one of the strides being 1. A panel's order is
-// what the tile wants to read; lanes beyond `lanes` and depth beyond k are zero.
+// what the tile wants to read; lanes beyond `lanes` and depth beyond k are zero. A
+// width is less than a vector's or a multiple of it.
 typedef void packer(void *dst, long width, const float *src, long lane_stride, long k_stride, long lanes, long k);
 
 // products are how matrices of one precision are multiplied.
