@@ -20,17 +20,35 @@ func opened(tb testing.TB, o device.Options) *Device {
 }
 
 // filled allocates n floats of no particular value.
-func filled(tb testing.TB, d *Device, n int) device.Mem {
+func filled(tb testing.TB, d *Device, n int) device.Tensor {
 	tb.Helper()
-	m, err := d.Alloc(n)
+	x, err := device.NewTensor(d, device.F32, n)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { d.Free(m) })
-	for i := range m.Host {
-		m.Host[i] = device.Uniform(1, uint64(i))*0.1 - 0.05
+	tb.Cleanup(func() { d.Free(x.Mem) })
+	for i := range x.Floats() {
+		x.Floats()[i] = device.Uniform(1, uint64(i))*0.1 - 0.05
 	}
-	return m
+	return x
+}
+
+// passOf prepares a batch.
+func passOf(tb testing.TB, d *Device, b device.Batch) *device.Pass {
+	tb.Helper()
+	s := max(1, len(b.CuSeqlens)-1)
+	checked := device.Checked(d)
+	m := max(len(b.IDs), len(b.Positions), len(b.Targets))
+	if len(b.CuSeqlens) > 0 {
+		m = max(m, int(b.CuSeqlens[len(b.CuSeqlens)-1]))
+	}
+	p, err := checked.NewPass(device.Limits{M: m, S: s, N: len(b.Rows), Pages: len(b.Pages) / s})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { d.FreePass(p) })
+	checked.Prepare(p, b)
+	return p
 }
 
 // tables are the instruction sets that have kernels, slowest first.
@@ -73,7 +91,7 @@ func BenchmarkLinear(b *testing.B) {
 				}
 				measure("y", func() { d.Linear(y, x, m, l) })
 				measure("dx", func() { d.LinearBackward(x, y, x, m, l, nil) })
-				measure("dW", func() { d.LinearBackward(device.Mem{}, y, x, m, l, &device.LinearGrad{W: dw}) })
+				measure("dW", func() { d.LinearBackward(device.Tensor{}, y, x, m, l, &device.LinearGrad{W: dw}) })
 			})
 		}
 	})
@@ -88,8 +106,9 @@ func BenchmarkCrossEntropy(b *testing.B) {
 		for i := range targets {
 			targets[i] = int32(i * 7919 % v)
 		}
+		p := passOf(b, d, device.Batch{Targets: targets})
 		for b.Loop() {
-			d.CrossEntropy(loss, dx, dw, x, device.Dense(w), targets, m, h, v, 1.0/m, device.Goal{})
+			d.CrossEntropy(loss, device.Ints{}, dx, x, p, &device.Head{W: device.Dense(w), H: h, V: v}, &device.HeadGrad{W: dw}, 1.0/m, device.Objective{})
 		}
 		b.ReportMetric(6*m*h*v*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 	})
@@ -114,8 +133,9 @@ func BenchmarkAttention(b *testing.B) {
 				b.ReportMetric(products*float64(s.A*s.D)*m*t*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 			})
 		}
-		measure("forward", 2, func() { d.Attention(o, lse, qkv, starts, s, nil) })
-		measure("backward", 5, func() { d.AttentionBackward(dqkv, o, o, lse, qkv, starts, s, nil, nil) })
+		p := passOf(b, d, device.Batch{CuSeqlens: starts})
+		measure("forward", 2, func() { d.Attention(o, lse, qkv, p, s, nil) })
+		measure("backward", 5, func() { d.AttentionBackward(dqkv, o, o, lse, qkv, p, s, nil, nil) })
 	})
 }
 
@@ -154,12 +174,12 @@ func newStep(b *testing.B, d *Device, s stepShape) func() {
 	}
 	starts = append(starts, int32(m))
 
-	act := func(width int) device.Mem { return filled(b, d, m*width) }
+	act := func(width int) device.Tensor { return filled(b, d, m*width) }
 	x, dx, h, rstd, sub := act(s.h), act(s.h), act(s.h), act(1), act(s.h)
 	qkv, dqkv, o, lse := act(heads.Width()), act(heads.Width()), act(s.h), act(s.a)
 	u, du, z, dz, nll := act(2*s.f), act(2*s.f), act(s.f), act(s.f), act(1)
 
-	type param struct{ w, grad, m, v device.Mem }
+	type param struct{ w, grad, m, v device.Tensor }
 	var params []param
 	add := func(n int) *param {
 		params = append(params, param{filled(b, d, n), filled(b, d, n), filled(b, d, n), filled(b, d, n)})
@@ -172,28 +192,31 @@ func newStep(b *testing.B, d *Device, s stepShape) func() {
 		layers[i] = layer{add(s.h), add(heads.Width() * s.h), add(s.h * s.h), add(s.h), add(2 * s.f * s.h), add(s.h * s.f)}
 	}
 	embed, final, head := add(s.v*s.h), add(s.h), add(s.v*s.h)
-	forward := func(y, x device.Mem, p *param, out, in int) {
+	forward := func(y, x device.Tensor, p *param, out, in int) {
 		d.Linear(y, x, m, &device.Linear{W: device.Dense(p.w), I: in, O: out})
 	}
-	backward := func(dx, dy, x device.Mem, p *param, out, in int) {
+	backward := func(dx, dy, x device.Tensor, p *param, out, in int) {
 		d.LinearBackward(dx, dy, x, m, &device.Linear{W: device.Dense(p.w), I: in, O: out}, &device.LinearGrad{W: p.grad})
 	}
+	pass := passOf(b, d, device.Batch{IDs: ids, Positions: pos, CuSeqlens: starts, Targets: ids})
+	one := filled(b, d, 1)
+	one.Floats()[0] = 1
 	return func() {
-		d.Embed(x, device.Dense(embed.w), ids, s.h)
+		d.Embed(x, device.Dense(embed.w), pass, s.h)
 		for _, l := range layers {
-			d.RMSNorm(h, rstd, x, device.Mem{}, l.norm1.w, m, s.h, 1e-5)
+			d.RMSNorm(h, rstd, device.Tensor{}, x, device.Tensor{}, l.norm1.w, m, s.h, 1e-5)
 			forward(qkv, h, l.qkv, heads.Width(), s.h)
-			d.Rotary(qkv, pos, heads, false)
-			d.Attention(o, lse, qkv, starts, heads, nil)
+			d.Rotary(qkv, pass, heads, false)
+			d.Attention(o, lse, qkv, pass, heads, nil)
 			forward(sub, o, l.dense, s.h, s.h)
-			d.RMSNorm(h, rstd, x, sub, l.norm2.w, m, s.h, 1e-5)
+			d.RMSNorm(h, rstd, x, x, sub, l.norm2.w, m, s.h, 1e-5)
 			forward(u, h, l.up, 2*s.f, s.h)
 			d.SwiGLU(z, u, m, s.f)
 			forward(sub, z, l.down, s.h, s.f)
 		}
-		d.RMSNorm(h, rstd, x, sub, final.w, m, s.h, 1e-5)
-		d.CrossEntropy(nll, sub, head.grad, h, device.Dense(head.w), ids, m, s.h, s.v, 1/float32(m), device.Goal{})
-		d.Zero(dx)
+		d.RMSNorm(h, rstd, x, x, sub, final.w, m, s.h, 1e-5)
+		d.CrossEntropy(nll, device.Ints{}, sub, h, pass, &device.Head{W: device.Dense(head.w), H: s.h, V: s.v}, &device.HeadGrad{W: head.grad}, 1/float32(m), device.Objective{})
+		d.Zero(dx.Mem)
 		d.RMSNormBackward(dx, final.grad, sub, x, final.w, rstd, m, s.h)
 		for _, l := range layers {
 			backward(dz, dx, z, l.down, s.h, s.f)
@@ -201,15 +224,15 @@ func newStep(b *testing.B, d *Device, s stepShape) func() {
 			backward(sub, du, h, l.up, 2*s.f, s.h)
 			d.RMSNormBackward(dx, l.norm2.grad, sub, x, l.norm2.w, rstd, m, s.h)
 			backward(sub, dx, o, l.dense, s.h, s.h)
-			d.AttentionBackward(dqkv, sub, o, lse, qkv, starts, heads, nil, nil)
-			d.Rotary(dqkv, pos, heads, true)
+			d.AttentionBackward(dqkv, sub, o, lse, qkv, pass, heads, nil, nil)
+			d.Rotary(dqkv, pass, heads, true)
 			backward(sub, dqkv, h, l.qkv, heads.Width(), s.h)
 			d.RMSNormBackward(dx, l.norm1.grad, sub, x, l.norm1.w, rstd, m, s.h)
 		}
-		d.EmbedBackward(embed.grad, dx, ids, s.h)
+		d.EmbedBackward(embed.grad, dx, pass, s.h)
 		for _, p := range params {
-			d.AdamW(p.w, p.grad, device.Moment{V: p.m}, device.Moment{V: p.v}, device.AdamW{LR: 1e-6, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 10, GradScale: 1})
-			d.Zero(p.grad)
+			d.AdamW(device.Weights{W: p.w}, p.grad, device.Moment{V: p.m.Mem}, device.Moment{V: p.v.Mem}, one, device.AdamW{LR: 1e-6, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 10})
+			d.Zero(p.grad.Mem)
 		}
 	}
 }

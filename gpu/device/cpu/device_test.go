@@ -26,7 +26,7 @@ func TestConformance(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					return d
+					return device.Checked(d)
 				}, tolerance)
 			})
 		}

@@ -110,5 +110,5 @@ void multiply(cpu *d, const product *p) {
 	while (parts(p->m, g.row_step) * parts(p->n, g.col_step) < enough && g.row_step > 2 * k->mr) g.row_step -= k->mr;
 	g.left = scratch(d, PACKED_LEFT, 4 * (size_t)(team_workers(d->team) * g.row_step * DEPTH));
 	g.right = scratch(d, PACKED_RIGHT, 4 * g.right_cols * g.depth);
-	if (g.left && g.right) team_run(d->team, wide, gemm_body, &g);
+	if (g.left && g.right) region(d, wide, gemm_body, &g);
 }

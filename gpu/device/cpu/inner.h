@@ -4,9 +4,11 @@
 #include "isa.h"
 #include "vec.h"
 #include "block.h"
-#include "rows.h"
-#include "steps.h"
 #include "narrow.h"
+#include "numbers.h"
+#include "rows.h"
+#include "runs.h"
+#include "steps.h"
 
 #define WORD vec
 #define WORDS load
@@ -39,8 +41,9 @@
 	.scores_backward = NAME(scores_backward), .inner = NAME(inner), .norm = NAME(norm),         \
 	.norm_backward = NAME(norm_backward), .swiglu = NAME(swiglu),                               \
 	.swiglu_backward = NAME(swiglu_backward), .loss = NAME(loss), .rotary = NAME(rotary),       \
-	.axpy = NAME(axpy),                                                                         \
-	.scale = NAME(scale), .squares = NAME(squares), .dropout = NAME(dropout),                   \
+	.sum_rows = NAME(sum_rows), .axpy = NAME(axpy), .scale = NAME(scale),                       \
+	.convert = NAME(convert), .squares = NAME(squares), .dropout = NAME(dropout),               \
 	.loss_toward = NAME(loss_toward), .tanh = NAME(tanh), .tanh_backward = NAME(tanh_backward), \
 	.noise = NAME(noise), .adamw = NAME(adamw), .sgd = NAME(sgd), .lion = NAME(lion),           \
+	.average = NAME(average),                                                                   \
 	.widen = NAME(widen), .narrow = NAME(narrow)

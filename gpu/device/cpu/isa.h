@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "format.h"
+
 // A block of attention is BLOCK queries by BLOCK keys.
 enum { BLOCK = 64 };
 
@@ -55,26 +57,31 @@ typedef struct isa {
 	void (*scores_backward)(float *p, float *dp, long valid, float scale, float lse, float delta);
 	float (*inner)(const float *x, const float *y, long n);
 
-	// Rows and runs.
-	float (*norm)(float *y, float *x, const float *res, const float *w, long h, float eps);
-	void (*norm_backward)(float *dx, float *dw, const float *dy, const float *x, const float *w, float rstd, long h);
-	void (*swiglu)(float *z, const float *u, long f);
-	void (*swiglu_backward)(float *du, const float *dz, const float *u, long f);
+	// Rows.
+	float (*norm)(tensor y, tensor sum, tensor x, tensor res, const float *w, long h, float eps);
+	void (*norm_backward)(tensor dx, float *dw, tensor dy, tensor x, const float *w, float rstd, long h);
+	void (*swiglu)(tensor z, tensor u, long f);
+	void (*swiglu_backward)(tensor du, tensor dz, tensor u, long f);
+	void (*rotary)(tensor x, const float *turn, long n, float sign);
+	void (*sum_rows)(tensor y, tensor x, const int32_t *row, long rows, long n);
 	float (*loss)(float *z, long v, long target, float scale, int gradient);
 	float (*loss_toward)(float *z, float *base, long v, long target, float smoothing, float anchor, float scale);
-	void (*rotary)(float *x, const float *turn, long n, float sign);
+
+	// Runs.
 	void (*axpy)(float *y, float a, const float *x, long n);
 	void (*scale)(float *x, float a, long n);
-	double (*squares)(const float *x, long n);
+	void (*convert)(tensor y, tensor x, long n);
+	double (*squares)(tensor x, long n);
 	void (*tanh)(float *y, const float *x, long n);
 	void (*tanh_backward)(float *dx, const float *dy, const float *y, long n);
-	void (*noise)(float *x, float a, uint64_t first, long n, uint64_t seed);
-	void (*dropout)(float *y, const float *x, uint64_t first, long n, float p, uint64_t seed, int add);
+	void (*noise)(tensor x, float a, uint64_t first, long n, uint64_t seed);
+	void (*dropout)(tensor y, tensor x, uint64_t first, long n, float p, uint64_t seed, int add);
 
 	// Optimizers: constants are listed in optimizer.h; n ≤ MOMENT_BLOCK for codes.
-	void (*adamw)(float *p, const float *g, float *m, float *v, long n, const float constants[9]);
-	void (*sgd)(float *p, const float *g, float *m, long n, const float constants[6]);
-	void (*lion)(float *p, const float *g, float *m, long n, const float constants[7]);
+	void (*adamw)(weights w, tensor g, float *m, float *v, long n, float factor, const float constants[8]);
+	void (*sgd)(weights w, tensor g, float *m, long n, float factor, const float constants[5]);
+	void (*lion)(weights w, tensor g, float *m, long n, float factor, const float constants[6]);
+	void (*average)(weights average, weights w, long n, float keep);
 	void (*widen)(float *x, const uint8_t *codes, float scale, const code *c, long n);
 	float (*narrow)(uint8_t *codes, const float *x, const code *c, long n); // returns the scale
 } isa;

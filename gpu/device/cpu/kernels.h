@@ -9,6 +9,8 @@
 
 #include "format.h"
 #include "isa.h"
+#include "pass.h"
+#include "random.h"
 #include "team.h"
 
 // Scratch memory grows to what an operator asks for and is kept.
@@ -17,28 +19,40 @@ enum { PACKED_LEFT, PACKED_RIGHT, DROPPED, LOGITS, BASE_LOGITS, GATHERED, PARTIA
 typedef struct cpu {
 	team *team;
 	const isa *isa;
-	int bf16;  // round the operands of products
-	int fault; // memory ran out
+	int bf16;      // round the operands of products
+	int fault;     // memory ran out
 	code codes[2]; // of 8-bit moments: unsigned, signed
+	int64_t budget, used; // bytes; a budget of 0 is all there is
 	struct { void *start; size_t bytes; } scratch[SCRATCHES];
+	// In a rehearsal operators only note how much scratch memory they want. For that
+	// to be possible none may read or write operands outside of its tasks.
+	int rehearsing;
+	size_t wanted[SCRATCHES];
+	char nowhere[64]; // what operands refer to then
 } cpu;
 
 // cpu_open uses the named inner kernels, or the best for NULL. It returns NULL
 // when the threads cannot be started or the processor lacks those kernels.
-cpu *cpu_open(int workers, const char *isa, int bf16);
+cpu *cpu_open(int workers, const char *isa, int bf16, int64_t budget);
 void cpu_close(cpu *d);
 // cpu_memory is what the machine has in all, 0 if it does not say.
 int64_t cpu_memory(void);
-// cpu_alloc maps zeroed memory, NULL when there is none left.
-void *cpu_alloc(size_t bytes);
-void cpu_free(void *start, size_t bytes);
-// scratch returns at least that many bytes, or NULL after setting fault. It
-// and each do nothing after a fault: so does every operator, by using them.
+// cpu_alloc maps zeroed memory from a page's beginning, NULL when there is none
+// left; cpu_mapped is how much of the budget that takes.
+void *cpu_alloc(cpu *d, size_t bytes);
+void cpu_free(cpu *d, void *start, size_t bytes);
+int64_t cpu_mapped(size_t bytes);
+// scratch returns at least that many bytes, or NULL after setting fault. It, each
+// and region do nothing after a fault: so does every operator, by using them.
 void *scratch(cpu *d, int which, size_t bytes);
+// cpu_reserve makes scratch have that many bytes now; 0 if there are not so many.
+int cpu_reserve(cpu *d, int which, size_t bytes);
 
-// each runs task(…, i, …) for 0 ≤ i < tasks, on the whole team if wide.
+// each runs task(…, i, …) for 0 ≤ i < tasks, on the whole team if wide; region
+// runs a body that claims its tasks itself.
 typedef void (*task)(cpu *d, long i, int worker, void *job);
 void each(cpu *d, long tasks, int wide, task f, void *job);
+void region(cpu *d, int wide, team_body body, void *job);
 
 // A product is c[M,N] = alpha·a[M,K]·b[K,N] + (add ? c : bias or 0), with the
 // operands' strides along both of their indices; of each pair one is 1. b may
@@ -83,39 +97,44 @@ typedef struct linear {
 } linear;
 typedef struct linear_grad { float *w, *bias, *a, *b, *du; } linear_grad;
 void cpu_linear(cpu *d, float *y, const float *x, long m, const linear *l);
+void cpu_merge(cpu *d, const linear *l);
 void cpu_linear_backward(cpu *d, float *dx, const float *dy, const float *x, long m, const linear *l, const linear_grad *g);
 
-void cpu_embed(cpu *d, float *y, const matrix *table, const int32_t *ids, long m, long h);
-void cpu_embed_backward(cpu *d, float *dtable, const float *dy, const int32_t *ids, long m, long h);
-void cpu_norm(cpu *d, float *y, float *rstd, float *x, const float *res, const float *w, long m, long h, float eps);
-void cpu_norm_backward(cpu *d, float *dx, float *dw, const float *dy, const float *x, const float *w, const float *rstd, long m, long h);
-void cpu_swiglu(cpu *d, float *z, const float *u, long m, long f);
-void cpu_swiglu_backward(cpu *d, float *du, const float *dz, const float *u, long m, long f);
+void cpu_embed(cpu *d, tensor y, const matrix *table, const pass *p, long h);
+// The pass has by_id or by_row.
+void cpu_embed_backward(cpu *d, tensor dtable, tensor dy, const pass *p, long h);
+void cpu_gather(cpu *d, tensor y, tensor x, const pass *p, long h);
+void cpu_gather_backward(cpu *d, tensor dx, tensor dy, const pass *p, long h);
+void cpu_norm(cpu *d, tensor y, float *rstd, tensor sum, tensor x, tensor res, const float *w, long m, long h, float eps);
+void cpu_norm_backward(cpu *d, tensor dx, float *dw, tensor dy, tensor x, const float *w, const float *rstd, long m, long h);
+void cpu_swiglu(cpu *d, tensor z, tensor u, long m, long f);
+void cpu_swiglu_backward(cpu *d, tensor du, tensor dz, tensor u, long m, long f);
 
-// heads.table holds cos and sin [position][P/2][2].
 typedef struct heads { long a, g, d, rotary; } heads;
-void cpu_rotary(cpu *d, float *qkv, const int32_t *pos, long m, const float *table, heads s, int inverse);
-// sequences are rows starts[i] ≤ m < starts[i+1] for i < n.
+// width is of a fused row of queries, keys and values.
+static inline long width(heads s) { return (s.a + 2 * s.g) * s.d; }
+// table holds cos and sin: [position][P/2][2].
+void cpu_rotary(cpu *d, tensor qkv, const pass *p, const float *table, heads s, int inverse);
 // A prefix of n positions, 0 for none, stands before every sequence.
 typedef struct prefix { float *k, *v; long n, stride; } prefix;
-void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p);
-void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p, prefix dp);
-void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v, long max, const int32_t *slots, const int32_t *past, const int32_t *starts, long n, heads s, prefix p);
+void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const pass *pass, heads s, prefix p);
+void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const pass *pass, heads s, prefix p, prefix dp);
+void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v, const pass *pass, heads s, prefix p);
 
 // base is NULL without an anchor.
 typedef struct goal { float smoothing, anchor; const float *base; } goal;
-void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const matrix *w, const int32_t *targets, long m, long h, long v, float scale, goal g);
+void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const matrix *w, const pass *p, long h, long v, float scale, goal g);
 
-void cpu_tanh(cpu *d, float *y, const float *x, long n);
-void cpu_tanh_backward(cpu *d, float *dx, const float *dy, const float *y, long n);
-void cpu_dropout(cpu *d, float *y, const float *x, long n, float p, uint64_t seed);
-void cpu_noise(cpu *d, float *x, float a, long n, uint64_t seed);
+void cpu_tanh(cpu *d, tensor y, tensor x, long n);
+void cpu_tanh_backward(cpu *d, tensor dx, tensor dy, tensor y, long n);
+void cpu_dropout(cpu *d, tensor y, tensor x, long n, float p, uint64_t seed);
+void cpu_noise(cpu *d, tensor x, const pass *p, long h, float a, uint64_t seed);
+void cpu_axpy(cpu *d, tensor y, float a, tensor x, long n);
+void cpu_convert(cpu *d, tensor y, tensor x, long n);
 
-void cpu_copy(cpu *d, float *to, const float *from, long n);
-void cpu_zero(cpu *d, float *x, long n);
-void cpu_axpy(cpu *d, float *y, float a, const float *x, long n);
-void cpu_scale(cpu *d, float *x, float a, long n);
-double cpu_squares(cpu *d, const float *x, long n);
+void cpu_zero(cpu *d, void *to, long bytes);
+void cpu_copy(cpu *d, void *to, const void *from, long bytes);
+void cpu_swap(cpu *d, void *a, void *b, long bytes);
 
 static inline long least(long a, long b) { return a < b ? a : b; }
 static inline long parts(long n, long size) { return (n + size - 1) / size; }

@@ -14,7 +14,7 @@ static void dropout_task(cpu *d, long i, int worker, void *job) {
 	(void)worker;
 	struct dropout_job *j = job;
 	long at = i * RUN;
-	d->isa->dropout(j->y + at, j->x + at, (uint64_t)at, least(RUN, j->n - at), j->l->dropout, j->l->seed, j->add);
+	d->isa->dropout((tensor){F32, j->y + at}, (tensor){F32, (void *)(uintptr_t)(j->x + at)}, (uint64_t)at, least(RUN, j->n - at), j->l->dropout, j->l->seed, j->add);
 }
 
 static void drop(cpu *d, float *y, const float *x, long n, const linear *l, int add) {

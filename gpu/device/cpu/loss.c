@@ -11,7 +11,7 @@ struct loss_job {
 	float *base_logits; // NULL without an anchor
 	const float *x;
 	const int32_t *targets;
-	const long *row; // of the batch, for each gathered one
+	const int32_t *row; // of the batch, for each gathered one
 	long m, h, v, ld; // ld: of a row of logits
 	float scale;
 	int gradient;
@@ -50,25 +50,22 @@ static void score(cpu *d, struct loss_job *j, const float *x, const matrix *w, l
 	                       .m = rows, .n = j->v, .k = j->h, .alpha = 1});
 }
 
-void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const matrix *w, const int32_t *targets, long m, long h, long v, float scale, goal g) {
-	long chunk = LOGITS_HELD / v;
+void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const matrix *w, const pass *p, long h, long v, float scale, goal g) {
+	long m = p->m, chunk = LOGITS_HELD / v;
 	chunk = least(chunk < LEAST_ROWS ? LEAST_ROWS : chunk > MOST_ROWS ? MOST_ROWS : chunk, m);
 	// Rows a power of two apart would share a few places of the caches.
 	long ld = v + (v % 1024 ? 0 : 16);
 	float *logits = scratch(d, LOGITS, 4 * (size_t)(chunk * ld));
-	float *gathered = scratch(d, GATHERED, 4 * (size_t)(chunk * h) + sizeof(long) * (size_t)chunk + 64);
+	float *gathered = scratch(d, GATHERED, 4 * (size_t)(chunk * h));
 	if (!logits || !gathered) return;
-	long *row = (long *)(void *)(gathered + (chunk * h + 15) / 16 * 16);
-	struct loss_job j = {.loss = loss, .dx = dx, .logits = logits, .gathered = gathered, .targets = targets, .row = row,
+	struct loss_job j = {.loss = loss, .dx = dx, .logits = logits, .gathered = gathered, .targets = p->targets,
 	                     .m = m, .h = h, .v = v, .ld = ld, .scale = scale, .gradient = dx || dw, .g = g};
 	if (g.base && !(j.base_logits = scratch(d, BASE_LOGITS, 4 * (size_t)(chunk * ld)))) return;
-	memset(loss, 0, 4 * (size_t)m);
-	if (dx) cpu_zero(d, dx, m * h);
-	for (long next = 0; next < m;) {
-		long rows = 0;
-		for (; next < m && rows < chunk; next++)
-			if (targets[next] >= 0) row[rows++] = next;
-		if (rows == 0) break;
+	cpu_zero(d, loss, 4 * m);
+	if (dx) cpu_zero(d, dx, 4 * m * h);
+	for (long next = 0, rows; next < p->scored_rows; next += rows) {
+		rows = least(chunk, p->scored_rows - next);
+		j.row = p->scored + next;
 		if (g.base) score(d, &j, g.base, w, rows, j.base_logits);
 		score(d, &j, x, w, rows, logits);
 		each(d, rows, rows * v > 1 << 14, loss_task, &j);

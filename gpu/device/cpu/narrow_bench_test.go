@@ -52,9 +52,9 @@ func weight(b *testing.B, d *Device, f device.Format, out, in int) device.Matrix
 	if f == device.F32 {
 		return device.Dense(filled(b, d, out*in))
 	}
-	w := device.Matrix{Format: f, Raw: filled(b, d, (out*f.Row(in)+3)/4).Bytes(out * f.Row(in)), Scales: filled(b, d, out*f.Scales(in))}
-	for i := range w.Raw.Host { // no subnormal numbers: products with them are slow, and rare in weights
-		w.Raw.Host[i] = byte(0x33 + i%4)
+	w := device.Matrix{Format: f, Data: filled(b, d, (out*f.Row(in)+3)/4).Mem.Slice(0, out*f.Row(in)), Scales: filled(b, d, out*f.Scales(in))}
+	for i := range w.Data.Host { // no subnormal numbers: products with them are slow, and rare in weights
+		w.Data.Host[i] = byte(0x33 + i%4)
 	}
 	return w
 }

@@ -4,6 +4,7 @@
 // in vec_avx512.h, vec_avx2.h and, for everything else, vec_portable.h:
 //
 //	get put               the first lanes of a vector, from and to memory
+//	get_halves put_halves the same of integers of 16 bits
 //	larger smaller        of two lanes, the second where one is not a number
 //	square_root
 //	sum_lanes max_lanes   in halves: the order is part of the result
@@ -22,6 +23,7 @@ typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
 typedef float vec_unaligned __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES), may_alias));
 typedef uint32_t uvec __attribute__((vector_size(4 * LANES), may_alias));
+typedef uint64_t pvec __attribute__((vector_size(4 * LANES), may_alias)); // pairs of lanes, the first one below
 typedef double dvec __attribute__((vector_size(8 * LANES)));
 
 #define INLINE static inline __attribute__((always_inline, unused))
@@ -43,11 +45,11 @@ INLINE vec choose(ivec yes, vec a, vec b) { return (vec)(((ivec)a & yes) | ((ive
 #endif
 
 // rounded is v with each lane rounded to bfloat16, ties to even. Not-a-number
-// stays: rounding could carry it into infinity.
+// stays: rounding could carry it into infinity, and cutting off could leave that.
 INLINE vec rounded(vec v) {
 	ivec bits = (ivec)v;
 	ivec up = (bits + 0x7fff + ((bits >> 16) & 1)) & ~0xffff;
-	return choose(v == v, (vec)up, v);
+	return choose(v == v, (vec)up, (vec)(bits | 0x400000));
 }
 
 // exponential is eˣ within 2 ulp for |x| < 87, its limits held beyond:

@@ -53,6 +53,18 @@ INLINE uvec halves(const uint8_t *p) {
 	return v;
 }
 
+INLINE uvec get_halves(const uint16_t *p, long n) {
+	uint16_t t[LANES] = {0};
+	if (n > 0) memcpy(t, p, 2 * (size_t)(n < LANES ? n : LANES));
+	return halves((const uint8_t *)t);
+}
+
+INLINE void put_halves(uint16_t *p, uvec v, long n) {
+	uint16_t t[LANES];
+	for (int i = 0; i < LANES; i++) t[i] = (uint16_t)v[i];
+	if (n > 0) memcpy(p, t, 2 * (size_t)(n < LANES ? n : LANES));
+}
+
 INLINE ivec bytes_signed(const uint8_t *p) {
 	ivec v;
 	for (int i = 0; i < LANES; i++) v[i] = (int8_t)p[i];
