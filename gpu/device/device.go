@@ -173,10 +173,12 @@ type Device interface {
 	// log Σ exp(scores). k ≤ V.
 	TopK(ids Ints, values, lse, scores Tensor, n, v, k int)
 	// Sample picks a token for each sequence by scores[S,V], as the pass's Sampling
-	// says: ids[S], −1 where scores are not finite. seen[S,⌈V/32⌉], one bit an id,
-	// lowest first, are the ids that the repetition penalty is for; the picked one is
-	// added. It is optional where no sequence has a penalty.
-	Sample(ids, seen Ints, scores Tensor, p *Pass, v int)
+	// says: ids[S], −1 where scores are not finite; logprob[S] (optional) is the
+	// picked one's log softmax(scores), before penalty and temperature. seen[S,⌈V/32⌉],
+	// one bit an id, lowest first, are the ids that the repetition penalty is for; the
+	// picked one is added. It is optional where no sequence has a penalty. scores stay
+	// as they are.
+	Sample(ids, seen Ints, logprob, scores Tensor, p *Pass, v int)
 
 	// Tanh: y = tanh(x).
 	Tanh(y, x Tensor)
