@@ -34,6 +34,16 @@ func (a candidate) before(b candidate) bool {
 	return a.score > b.score || a.score == b.score && a.id < b.id
 }
 
+// order is before as slices.SortFunc asks for it.
+func order(a, b candidate) int {
+	return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.id, b.id))
+}
+
+// keeps reports whether the score of an id comes before a or is a.
+func (a candidate) keeps(score float32, id int) bool {
+	return score > a.score || score == a.score && id <= int(a.id)
+}
+
 // top returns the n highest of scores, highest first. The best so far are a heap
 // with the last of them on top, so that nearly every score is only compared with
 // that one.
@@ -57,9 +67,7 @@ func top(scores []float32, n int) []candidate {
 			least = heap[0].score
 		}
 	}
-	slices.SortFunc(heap, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.id, b.id))
-	})
+	slices.SortFunc(heap, order)
 	return heap
 }
 
