@@ -23,6 +23,14 @@ func LogSumExp(scores []float32) float64 {
 	return float64(highest) + math.Log(sum)
 }
 
+// Logprob is log softmax(scores) of an id, not a number for −1.
+func Logprob(scores []float32, id int32) float64 {
+	if id < 0 {
+		return math.NaN()
+	}
+	return float64(scores[id]) - LogSumExp(scores)
+}
+
 // A candidate is a token and its score.
 type candidate struct {
 	score float32

@@ -61,3 +61,12 @@ func TestLogSumExp(t *testing.T) {
 		}
 	}
 }
+
+func TestLogprob(t *testing.T) {
+	if got := Logprob([]float32{1, 3, 1}, 1); math.Abs(got+math.Log1p(2*math.Exp(-2))) > 1e-12 {
+		t.Errorf("of the likeliest: %g", got)
+	}
+	if got := Logprob([]float32{1, float32(math.NaN())}, -1); !math.IsNaN(got) {
+		t.Errorf("where none was picked: %g", got)
+	}
+}
