@@ -101,7 +101,8 @@ type Device interface {
 	// Prepare makes p the pass of b, once for all operators that read it.
 	Prepare(p *Pass, b Batch)
 	// Advance moves a prepared pass of one row a sequence, with a cache, to the next
-	// token of each: ids[S] become its ids, positions and past grow by one.
+	// token of each: ids[S] become its ids, of which −1 (see Sample) counts as 0;
+	// positions and past grow by one.
 	Advance(p *Pass, ids Ints)
 
 	// Embed: y[M,H]r = table[ids[m]].
