@@ -28,6 +28,7 @@ type decoder struct {
 
 	encoded bool    // the model's prefix is computed
 	stepped []*turn // the prompts of the last pass, if it had one token of each
+	fresh   bool    // and what was picked for them is what comes next
 	table   []int32 // its pages
 }
 
@@ -139,7 +140,7 @@ func (d *decoder) pass(turns []*turn, first int) int {
 	b.Pages, b.Sampling = table(some), samplings(some)
 	m, h := d.m, d.m.cfg.HiddenSize
 	p := &pass{Pass: m.buffers.pass, activations: m.activations(len(b.IDs)), encoded: d.encoded, cache: d.pages.cache}
-	if single := len(b.IDs) == len(turns) && len(some) == len(turns); single && slices.Equal(d.stepped, turns) && slices.Equal(d.table, b.Pages) {
+	if single := len(b.IDs) == len(turns) && len(some) == len(turns); single && d.fresh && slices.Equal(d.stepped, turns) && slices.Equal(d.table, b.Pages) {
 		m.dev.Advance(p.Pass, d.picked.Slice(0, len(turns)))
 	} else {
 		m.dev.Prepare(p.Pass, b)
@@ -149,7 +150,7 @@ func (d *decoder) pass(turns []*turn, first int) int {
 		}
 	}
 	m.run(p)
-	d.encoded = true
+	d.encoded, d.fresh = true, false
 	d.collect(p, turns, first, h)
 	for i, t := range some {
 		t.past += int(b.CuSeqlens[i+1] - b.CuSeqlens[i])
@@ -235,6 +236,7 @@ func (d *decoder) pick(turns []*turn, o GenerateOptions) ([]Token, error) {
 	if err := m.dev.Sync(); err != nil {
 		return nil, err
 	}
+	d.fresh = true
 	tokens := make([]Token, n)
 	for i, t := range turns {
 		if ids[i] < 0 {
