@@ -23,6 +23,7 @@ type Model struct {
 	gradients device.Format // of BF16 weights' gradients, see TrainIn
 	buffers   *buffers      // of the largest batch so far, nil before the first
 	recompute int           // see Recompute
+	sketch    bool          // weights have no values, see Sketch
 }
 
 // A layer is one transformer block.

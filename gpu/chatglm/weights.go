@@ -80,6 +80,9 @@ func (m *Model) add(params []*Param, values func(p *Param, dst []float32) error)
 // fill gives float32 weights their values, one after the other through host
 // memory.
 func (m *Model) fill(params []*Param, values func(p *Param, dst []float32) error) error {
+	if m.sketch {
+		return nil
+	}
 	largest := 0
 	for _, p := range params {
 		largest = max(largest, p.Len())
