@@ -195,8 +195,8 @@ type Device interface {
 	Axpy(y Tensor, a float32, x Tensor)
 
 	// ClipNorm: norm[0] = √Σg² over all tensors of g, summed in float64 in a fixed
-	// order, each in F32 or BF16; norm[1] = min(1, limit/(norm[0]+10⁻⁶)), 1 for limit
-	// 0, or not a number where norm[0] is not finite.
+	// order, each in F32 or BF16; norm[1] = min(1, limit/(√Σg²+10⁻⁶)), in float64 until
+	// it is stored, 1 for limit 0, or not a number where norm[0] is not finite.
 	ClipNorm(norm Tensor, g []Tensor, limit float32)
 	// AdamW does one decoupled step on w with gradient g·factor[0] and moments m, v.
 	// The optimizers do nothing where factor[0] is not a number.
