@@ -21,8 +21,9 @@ type Model struct {
 
 	trainings []*training   // of what is trainable
 	gradients device.Format // of BF16 weights' gradients, see TrainIn
-	acts      *activations  // of the largest batch so far, nil before the first
+	buffers   *buffers      // of the largest batch so far, nil before the first
 	recompute int           // see Recompute
+	sketch    bool          // weights have no values, see Sketch
 }
 
 // A layer is one transformer block.
@@ -75,7 +76,7 @@ func newModel(c Config, dev device.Device, params []*Param) *Model {
 // Close gives the device's memory back. The device stays open.
 func (m *Model) Close() {
 	m.Freeze()
-	m.dropActivations()
+	m.dropBuffers()
 	freeParams(m.dev, m.params)
 	if m.files != nil {
 		m.files.Close() // opened to read: there is nothing left to fail

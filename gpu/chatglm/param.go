@@ -49,9 +49,10 @@ func padded(n int) int { return (n + stride - 1) / stride * stride }
 // Len is the number of elements.
 func (p *Param) Len() int { return spec{shape: p.Shape}.len() }
 
-// Tensor is the weight's numbers, where it is F32 or BF16; empty elsewhere.
+// Tensor is the weight's numbers, where there is one and it is F32 or BF16; empty
+// elsewhere.
 func (p *Param) Tensor() device.Tensor {
-	if p.W.Format != device.F32 && p.W.Format != device.BF16 {
+	if p == nil || p.W.Format != device.F32 && p.W.Format != device.BF16 {
 		return device.Tensor{}
 	}
 	return device.Tensor{Format: p.W.Format, Mem: p.W.Data, N: p.Len()}

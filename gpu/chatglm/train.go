@@ -69,25 +69,34 @@ func (m *Model) makeTrainable(wanted func(*Param) bool) error {
 		}
 	}
 	if m.prefix.trainable() {
-		return m.allocPrefix()
+		return m.allocPrefixGradient()
 	}
 	return nil
 }
 
-// takeOver gives weights in a file's memory memory of their own.
+// takeOver gives weights in a file's memory, which is only read, memory of their
+// own.
 func (m *Model) takeOver(params []*Param) error {
-	was := make([]device.Tensor, len(params))
+	was := make([]device.Mem, len(params))
 	for i, p := range params {
-		was[i] = p.Tensor()
+		was[i] = p.W.Data
 		p.W.Data = device.Mem{}
 	}
 	err := place(m.dev, params)
 	for i, p := range params {
-		if err != nil {
-			p.W.Data = was[i].Mem
-			continue
+		switch {
+		case err != nil:
+			p.W.Data = was[i]
+		case p.block != nil:
+			m.dev.Copy(p.Tensor(), was[i].Tensor(p.W.Format, p.Len()))
+		default: // F16, whose bits are copied like any 16
+			if p.own, err = m.dev.Alloc(was[i].N); err != nil {
+				p.W.Data = was[i]
+				continue
+			}
+			p.W.Data = p.own
+			m.dev.Copy(p.own.Tensor(device.BF16, p.Len()), was[i].Tensor(device.BF16, p.Len()))
 		}
-		m.dev.Copy(p.Tensor(), was[i])
 	}
 	return err
 }
@@ -139,7 +148,7 @@ func (m *Model) Freeze() {
 	}
 	m.trainings = nil
 	m.freePrefixGradient()
-	if m.acts != nil && m.acts.train {
-		m.dropActivations()
+	if m.buffers != nil && m.buffers.train {
+		m.dropBuffers()
 	}
 }

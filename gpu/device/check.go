@@ -408,7 +408,7 @@ func (c *checked) TopK(ids Ints, values, lse, scores Tensor, n, v, k int) {
 	c.Device.TopK(ids, values, lse, scores, n, v, k)
 }
 
-func (c *checked) Sample(ids, seen Ints, scores Tensor, p *Pass, v int) {
+func (c *checked) Sample(ids, seen Ints, logprob, scores Tensor, p *Pass, v int) {
 	o := operator("Sample")
 	o.pass(p)
 	o.require(p.Has.Sampling, "the pass says not how to sample")
@@ -416,8 +416,9 @@ func (c *checked) Sample(ids, seen Ints, scores Tensor, p *Pass, v int) {
 	if !seen.Empty() || p.Penalised {
 		o.ints("seen", seen, p.S*((v+31)/32))
 	}
+	o.optional("logprob", logprob, p.S)
 	o.tensor("scores", scores, p.S*v)
-	c.Device.Sample(ids, seen, scores, p, v)
+	c.Device.Sample(ids, seen, logprob, scores, p, v)
 }
 
 func (c *checked) Tanh(y, x Tensor) {

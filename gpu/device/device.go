@@ -101,7 +101,8 @@ type Device interface {
 	// Prepare makes p the pass of b, once for all operators that read it.
 	Prepare(p *Pass, b Batch)
 	// Advance moves a prepared pass of one row a sequence, with a cache, to the next
-	// token of each: ids[S] become its ids, positions and past grow by one.
+	// token of each: ids[S] become its ids, of which −1 (see Sample) counts as 0;
+	// positions and past grow by one.
 	Advance(p *Pass, ids Ints)
 
 	// Embed: y[M,H]r = table[ids[m]].
@@ -173,10 +174,12 @@ type Device interface {
 	// log Σ exp(scores). k ≤ V.
 	TopK(ids Ints, values, lse, scores Tensor, n, v, k int)
 	// Sample picks a token for each sequence by scores[S,V], as the pass's Sampling
-	// says: ids[S], −1 where scores are not finite. seen[S,⌈V/32⌉], one bit an id,
-	// lowest first, are the ids that the repetition penalty is for; the picked one is
-	// added. It is optional where no sequence has a penalty.
-	Sample(ids, seen Ints, scores Tensor, p *Pass, v int)
+	// says: ids[S], −1 where scores are not finite; logprob[S] (optional) is the
+	// picked one's log softmax(scores), before penalty and temperature. seen[S,⌈V/32⌉],
+	// one bit an id, lowest first, are the ids that the repetition penalty is for; the
+	// picked one is added. It is optional where no sequence has a penalty. scores stay
+	// as they are.
+	Sample(ids, seen Ints, logprob, scores Tensor, p *Pass, v int)
 
 	// Tanh: y = tanh(x).
 	Tanh(y, x Tensor)
@@ -192,8 +195,8 @@ type Device interface {
 	Axpy(y Tensor, a float32, x Tensor)
 
 	// ClipNorm: norm[0] = √Σg² over all tensors of g, summed in float64 in a fixed
-	// order, each in F32 or BF16; norm[1] = min(1, limit/(norm[0]+10⁻⁶)), 1 for limit
-	// 0, or not a number where norm[0] is not finite.
+	// order, each in F32 or BF16; norm[1] = min(1, limit/(√Σg²+10⁻⁶)), in float64 until
+	// it is stored, 1 for limit 0, or not a number where norm[0] is not finite.
 	ClipNorm(norm Tensor, g []Tensor, limit float32)
 	// AdamW does one decoupled step on w with gradient g·factor[0] and moments m, v.
 	// The optimizers do nothing where factor[0] is not a number.

@@ -50,11 +50,11 @@ func (r *run) skip(p Point) error {
 	return &DivergedError{Skipped: r.state.SkippedInARow, Step: p.Step, LearningRate: r.options.LearningRate, Checkpoint: -1, Good: -1}
 }
 
-// retreat leaves a run that diverged as good as it can be. The steps that failed
+// rollback leaves a run that diverged as good as it can be. The steps that failed
 // accuse the weights that they began with; a checkpoint is good if a step went
 // well after it, and takes the place of newer ones. Without such a checkpoint
 // there may be weights that validation has found to be good.
-func (r *run) retreat(ctx context.Context, failed *DivergedError) error {
+func (r *run) rollback(ctx context.Context, failed *DivergedError) error {
 	all, err := r.candidates(ctx)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (r *run) retreat(ctx context.Context, failed *DivergedError) error {
 	if good < 0 {
 		good = len(all)
 	}
-	found, err := r.goBack(ctx, all[good:])
+	found, err := r.restore(ctx, all[good:])
 	if err != nil {
 		return err
 	}
@@ -80,5 +80,5 @@ func (r *run) retreat(ctx context.Context, failed *DivergedError) error {
 		}
 	}
 	failed.Good = r.result().BestStep
-	return r.leave()
+	return r.finish()
 }

@@ -13,7 +13,7 @@ import (
 // checkpoint is never continued under other circumstances: options, adapters,
 // device kind, base, the weights it starts from and every example. How often
 // checkpoints are written decides nothing.
-func (r *run) fingerprint(held []Example) (string, error) {
+func (r *run) fingerprint() (string, error) {
 	h := sha256.New()
 	o := r.options
 	o.SaveEvery, o.KeepCheckpoints, o.Memory = 0, 0, 0
@@ -31,19 +31,18 @@ func (r *run) fingerprint(held []Example) (string, error) {
 	h.Write(head)
 	largest := 0
 	for _, p := range r.params {
-		largest = max(largest, p.W.Len())
+		largest = max(largest, p.Len())
 	}
 	values := make([]float32, largest)
 	for _, p := range r.params {
-		w := values[:p.W.Len()]
-		r.dev.Download(w, p.W)
-		if err := r.dev.Sync(); err != nil {
+		w := values[:p.Len()]
+		if err := r.model.Values(p, w); err != nil {
 			return "", err
 		}
 		fmt.Fprintf(h, "%s %d\n", p.Name, len(w))
 		hashFloats(h, w)
 	}
-	for _, examples := range [][]Example{r.train, held} {
+	for _, examples := range [][]Example{r.data.train, r.data.held} {
 		hashNumbers(h, []int64{int64(len(examples))})
 		for _, e := range examples {
 			hashNumbers(h, e.IDs)

@@ -2,6 +2,7 @@ package finetune
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
@@ -22,19 +23,23 @@ func (f footprint) total() int64 {
 	return f.weights + f.gradients + f.optimizer + f.copies + f.activations + f.scratch
 }
 
-// footprint foresees a training whose micro-batches have up to that many tokens,
-// and that computes so many layers twice.
+// footprint foresees a training with micro-batches of up to that many tokens, and
+// with so many layers computed twice.
 func (r *run) footprint(o Options, tokens, recompute int) footprint {
 	f := footprint{weights: r.model.WeightBytes(), activations: r.model.ActivationBytes(tokens, recompute)}
+	groups := o.groups(r.model)
+	f.optimizer = optim.Bytes(o.rule(), groups)
+	for _, g := range groups {
+		f.weights += int64(g.Weights.Low.N)
+		f.gradients += int64(g.Grad.Mem.N)
+		if o.EMA > 0 {
+			f.copies += int64(g.Weights.W.Mem.N + g.Weights.Low.N)
+		}
+	}
 	largest := int64(0)
 	for _, p := range r.params {
-		bytes := 4 * int64(p.W.Len())
-		f.gradients += bytes
-		f.optimizer += optim.Bytes(o.rule(), p.W.Len(), o.OptimizerBits)
-		if o.EMA > 0 {
-			f.copies += bytes
-		}
-		if len(r.val) > 0 {
+		bytes := 4 * int64(p.Len())
+		if len(r.data.val) > 0 {
 			f.copies += bytes
 		}
 		largest = max(largest, bytes)
@@ -55,35 +60,31 @@ func scratch(c chatglm.Config, tokens int64) int64 {
 // fit chooses how many layers are computed twice so that the training stays
 // within its limit: as few as possible. Where none are enough the error says what
 // would be.
-func (r *run) fit(held []Example) error {
+func (r *run) fit(largest size) error {
 	r.model.Recompute(0)
 	o := r.options
 	if o.Memory == 0 {
 		return nil
 	}
-	longest, all := 0, 0
-	for _, n := range append(lengths(r.train), lengths(held)...) {
-		longest, all = max(longest, n), all+n
-	}
-	tokens := min(all, max(longest, o.BatchTokens))
 	layers := r.model.Config().NumLayers
 	for n := range layers + 1 {
-		if f := r.footprint(o, tokens, n); f.total() <= int64(o.Memory) {
+		if f := r.footprint(o, largest.tokens, n); f.total() <= int64(o.Memory) {
 			r.model.Recompute(n)
 			r.recomputed = n
 			r.log.Info("fitting into memory", "limit", o.Memory.about(), "expected", Bytes(f.total()).about(), "layers", layers, "computed_twice", n)
 			return nil
 		}
 	}
-	f := r.footprint(o, tokens, layers)
+	f := r.footprint(o, largest.tokens, layers)
 	return fmt.Errorf("memory is %s: weights take %s, gradients %s, the optimizer %s, copies of the trained weights %s and a micro-batch of %d tokens %s, with every layer computed twice; %s",
 		o.Memory, Bytes(f.weights).about(), Bytes(f.gradients).about(), Bytes(f.optimizer).about(), Bytes(f.copies).about(),
-		tokens, Bytes(f.activations+f.scratch).about(), r.mend(tokens, longest))
+		largest.tokens, Bytes(f.activations+f.scratch).about(), r.advice(largest.tokens))
 }
 
-// mend is the smallest change with which training fits, or nearly the smallest.
-func (r *run) mend(tokens, longest int) string {
+// advice is the smallest change with which training fits, or nearly the smallest.
+func (r *run) advice(tokens int) string {
 	o, layers := r.options, r.model.Config().NumLayers
+	longest := slices.Max(lengths(slices.Concat(r.data.train, r.data.held)))
 	fits := func(o Options, tokens int) bool {
 		return r.footprint(o, tokens, layers).total() <= int64(o.Memory)
 	}

@@ -37,22 +37,32 @@ func (r *run) save(ctx context.Context) error {
 	return nil
 }
 
+// suspect reports whether the weights may be such that nothing can be computed
+// with them: a checkpoint of them would push out better ones.
+func (r *run) suspect() bool { return r.state.SkippedInARow > 0 }
+
+// interrupted keeps where a run stands that was cancelled, but nothing suspect in
+// place of a checkpoint.
+func (r *run) interrupted(ctx context.Context) error {
+	if r.hooks.State != nil && r.suspect() {
+		from, err := r.hooks.State.Load(ctx, slotName(r.slot))
+		if err == nil {
+			return from.Close()
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w", slotName(r.slot), err)
+		}
+	}
+	return r.save(ctx)
+}
+
 func (r *run) saveTo(ctx context.Context, slot int) error {
 	text, err := json.Marshal(r.state)
 	if err != nil {
 		return err
 	}
-	outputs := r.outputs()
-	tensors := make([]safetensors.Tensor, len(outputs))
-	for i, o := range outputs {
-		tensors[i] = safetensors.Tensor{Name: o.Name, Shape: o.Shape}
-	}
-	sum, err := digest(string(text), tensors, func(i int, dst []float32) error { return outputs[i].Read(dst) })
-	if err != nil {
-		return err
-	}
 	return r.hooks.State.Save(ctx, slotName(slot), func(w io.Writer) error {
-		return safetensors.Write(w, outputs, map[string]string{stateKey: string(text), digestKey: sum})
+		return safetensors.Write(w, sealed(string(text), r.outputs()), map[string]string{stateKey: string(text)})
 	})
 }
 
@@ -68,7 +78,7 @@ func (r *run) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := r.goBack(ctx, all)
+	found, err := r.restore(ctx, all)
 	if found {
 		r.resumed = r.state.Steps
 		r.log.Info("going on from a checkpoint", "step", r.resumed)
@@ -127,8 +137,8 @@ func (r *run) peek(ctx context.Context, slot int) (saved state, err error) {
 	return saved, nil
 }
 
-// goBack restores the first of the candidates that is whole.
-func (r *run) goBack(ctx context.Context, all []candidate) (bool, error) {
+// restore takes over the first of the candidates that is whole.
+func (r *run) restore(ctx context.Context, all []candidate) (bool, error) {
 	for _, c := range all {
 		err := r.load(ctx, c)
 		var damaged damagedError
@@ -153,8 +163,8 @@ func (r *run) load(ctx context.Context, c candidate) error {
 	defer from.Close()
 	local, isFile := from.(*os.File)
 	if !isFile {
-		// A checkpoint may be larger than memory, and is read by tensor.
-		if local, err = os.CreateTemp("", "glmflow-checkpoint-*.safetensors"); err != nil {
+		// It may be larger than memory, and is read by tensor.
+		if local, err = unnamed(r.hooks.Scratch); err != nil {
 			return err
 		}
 		defer os.Remove(local.Name())
@@ -171,5 +181,15 @@ func (r *run) load(ctx context.Context, c candidate) error {
 	if err != nil {
 		return damagedError{err}
 	}
-	return r.restore(file, c.state)
+	return r.takeOver(file, c.state)
+}
+
+// unnamed makes a file in dir that vanishes when it is closed or the process
+// dies; where a system cannot do that, it has a name until it is removed.
+func unnamed(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "glmflow-checkpoint-*.safetensors")
+	if err == nil {
+		_ = os.Remove(f.Name())
+	}
+	return f, err
 }

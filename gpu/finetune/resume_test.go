@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,7 +66,7 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 			o.Method, o.Prefix.Tokens, o.Prefix.Dropout, o.Noise, o.EMA = PTuning, 3, 0.2, 5, 0.9
 		},
 		"freeze":    func(o *Options) { o.Method, o.LabelSmoothing, o.Part = Freeze, 0.1, chatglm.Part{Last: 1} },
-		"anchor":    func(o *Options) { o.Anchor, o.LoRAPlus = 0.1, 4 },
+		"kl":        func(o *Options) { o.KL, o.LoRAPlus = 0.1, 4 },
 		"batches":   func(o *Options) { o.AccumulateBy, o.Metric = ByBatches, Perplexity },
 		"unordered": func(o *Options) { o.Shuffle, o.KeepCheckpoints = false, 1 },
 	} {
@@ -176,5 +178,25 @@ func TestKeepingFewerFindsTheNewest(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || r.Resumed != c.from {
 			t.Errorf("%d kept: went on from step %d (%v), want %d", c.keep, r.Resumed, err, c.from)
 		}
+	}
+}
+
+// TestACopyLiesWhereTheRunSays: a checkpoint that is no file is copied to the
+// scratch directory, never to the system's, and nothing of it stays.
+func TestACopyLiesWhereTheRunSays(t *testing.T) {
+	store, scratch := inMemory{}, t.TempDir()
+	t.Setenv("TMPDIR", filepath.Join(scratch, "absent")) // where nothing can be created
+	if _, err := train(t.Context(), t, 1, Hooks{State: store}); err != nil {
+		t.Fatal(err)
+	}
+	again, err := train(t.Context(), t, 1, Hooks{State: store, Scratch: scratch})
+	if err != nil || again.Result.Resumed == 0 {
+		t.Errorf("went on from step %d: %v", again.Result.Resumed, err)
+	}
+	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
+		t.Errorf("left %v in the scratch directory (%v)", left, err)
+	}
+	if _, err := train(t.Context(), t, 1, Hooks{State: store}); err == nil {
+		t.Error("resumed without a directory for the copy: the test shows nothing")
 	}
 }

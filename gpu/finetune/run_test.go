@@ -114,7 +114,7 @@ func TestResumedIsUndisturbed(t *testing.T) {
 				var steps []int
 				got, err := train(ctx, t, 1, Hooks{
 					State: store,
-					Alive: func() {
+					Heartbeat: func() {
 						left--
 						if left == 0 {
 							cancel()
@@ -246,12 +246,7 @@ func TestDivergenceIsAnError(t *testing.T) {
 	if err := m.TrainAll(); err != nil {
 		t.Fatal(err)
 	}
-	w := m.Trainable()[0].W
-	poison := make([]float32, w.Len())
-	for i := range poison {
-		poison[i] = float32(math.NaN())
-	}
-	m.Device().Upload(w, poison)
+	poison(m)
 	o := toyOptions()
 	o.Method, o.MaxSkips = Full, 3
 	skipped := 0

@@ -35,9 +35,10 @@ func (d *host) Attention(o, lse, qkv device.Tensor, p *device.Pass, s device.Hea
 		c := before(x, s)
 		past := len(c.k)
 		c.rows(rows, first, n, s)
-		d.each(n*s.A, func(i int) {
-			at := first*s.A + i
-			sums[at] = float32(c.attend(out[at*s.D:(at+1)*s.D], rows, s, first+i/s.A, i%s.A, past+i/s.A+1))
+		d.each(n*s.A, func(at int) {
+			r, a := at/s.A, at%s.A
+			at += first * s.A
+			sums[at] = float32(c.attend(out[at*s.D:(at+1)*s.D], rows, s, first+r, a, past+r+1))
 		})
 	}
 	store(o, out)
@@ -48,40 +49,38 @@ func (d *host) Attention(o, lse, qkv device.Tensor, p *device.Pass, s device.Hea
 //	dS = P ⊙ (do·vᵀ − δ)    dq = dS·k/√D    dk = Σ_heads dSᵀ·q/√D    dv = Σ_heads Pᵀ·do
 func (d *host) AttentionBackward(dqkv, do, o, lse, qkv device.Tensor, p *device.Pass, s device.Heads, x, dx *device.Prefix) {
 	grad, outGrad, out, sums, rows := floats(dqkv), floats(do), floats(o), lse.Floats(), floats(qkv)
-	root := math.Sqrt(float64(s.D))
-	fixed := before(dx, s) // the gradient of the prefix
 	contexts := make([]context, p.S)
 	for i := range contexts {
 		first, n := sequence(batch(p), i)
 		contexts[i] = before(x, s)
 		contexts[i].rows(rows, first, n, s)
 	}
+	fixed, dFixed := prefixed(x), before(dx, s)
+	root, per := math.Sqrt(float64(s.D)), s.A/s.G
 	d.each(s.G, func(g int) { // a group owns its keys, its values and its query heads
 		sum := make([]float64, p.M*s.Width()) // the gradient, in float64
 		at := func(m, head int) []float64 { return sum[m*s.Width()+head*s.D:][:s.D] }
-		table := make([]float64, 2*prefixed(x)*s.D) // that of the prefix: keys, then values
-		per := s.A / s.G
+		table := make([]float64, 2*fixed*s.D) // that of the prefix: keys, then values
 		for a := g * per; a < (g+1)*per; a++ {
 			for i, c := range contexts {
 				first, n := sequence(batch(p), i)
-				past := len(c.k) - n
 				for m := first; m < first+n; m++ {
-					i := m*s.A + a
-					q, gO := head(rows, s, m, a), outGrad[i*s.D:(i+1)*s.D]
-					delta := dot(gO, out[i*s.D:(i+1)*s.D])
-					for j := range past + m + 1 - first {
+					line := m*s.A + a
+					q, gO := head(rows, s, m, a), outGrad[line*s.D:(line+1)*s.D]
+					delta := dot(gO, out[line*s.D:(line+1)*s.D])
+					for j := range fixed + m + 1 - first {
 						k, v := c.k[j][g*s.D:][:s.D], c.v[j][g*s.D:][:s.D]
 						var dk, dv []float64
-						if j < past {
-							dk, dv = table[j*s.D:], table[(past+j)*s.D:]
+						if j < fixed {
+							dk, dv = table[j*s.D:], table[(fixed+j)*s.D:]
 						} else {
-							dk, dv = at(first+j-past, s.A+g), at(first+j-past, s.A+s.G+g)
+							dk, dv = at(first+j-fixed, s.A+g), at(first+j-fixed, s.A+s.G+g)
 						}
-						p := math.Exp(dot(q, k)/root - float64(sums[i]))
-						dS := p * (dot(gO, v) - delta) / root
+						weight := math.Exp(dot(q, k)/root - float64(sums[line]))
+						dS := weight * (dot(gO, v) - delta) / root
 						axpy(at(m, a), dS, k)
 						axpy(dk, dS, q)
-						axpy(dv, p, gO)
+						axpy(dv, weight, gO)
 					}
 				}
 			}
@@ -95,11 +94,10 @@ func (d *host) AttentionBackward(dqkv, do, o, lse, qkv device.Tensor, p *device.
 				round(head(grad, s, m, s.A+s.G+g), at(m, s.A+s.G+g))
 			}
 		}
-		n := len(fixed.k)
-		for j := range n {
-			for c := range s.D {
-				fixed.k[j][g*s.D+c] += float32(table[j*s.D+c])
-				fixed.v[j][g*s.D+c] += float32(table[(n+j)*s.D+c])
+		for j := range dFixed.k {
+			for i := range s.D {
+				dFixed.k[j][g*s.D+i] += float32(table[j*s.D+i])
+				dFixed.v[j][g*s.D+i] += float32(table[(fixed+j)*s.D+i])
 			}
 		}
 	})
@@ -127,9 +125,10 @@ func (d *host) AttentionCached(o, qkv device.Tensor, cache device.Cache, p *devi
 			}
 			c.k, c.v = append(c.k, floats(key)), append(c.v, floats(value))
 		}
-		d.each(n*s.A, func(i int) {
-			at := first*s.A + i
-			c.attend(out[at*s.D:(at+1)*s.D], rows, s, first+i/s.A, i%s.A, fixed+past+i/s.A+1)
+		d.each(n*s.A, func(at int) {
+			r, a := at/s.A, at%s.A
+			at += first * s.A
+			c.attend(out[at*s.D:(at+1)*s.D], rows, s, first+r, a, fixed+past+r+1)
 		})
 	}
 	store(o, out)

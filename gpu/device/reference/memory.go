@@ -43,7 +43,7 @@ func (d *host) Alloc(n int) (device.Mem, error) {
 	}
 	b := make([]byte, n+device.Alignment-1)
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) % device.Alignment)
-	return device.HostMem(b[skip : skip+n : skip+n]), nil
+	return device.Mem{Host: b[skip : skip+n : skip+n], N: n}, nil
 }
 
 // Free leaves the memory to the garbage collector.

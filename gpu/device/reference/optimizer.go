@@ -6,22 +6,22 @@ import (
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
-// ClipNorm rounds the norm before the factor is made of it.
+// ClipNorm makes the factor of the norm before that is rounded.
 func (d *host) ClipNorm(norm device.Tensor, g []device.Tensor, limit float32) {
 	sum := 0.0
 	for _, t := range g {
 		x := floats(t)
 		sum += dot(x, x)
 	}
-	root := float32(math.Sqrt(sum))
-	factor := float32(1)
-	switch {
-	case root-root != 0:
-		factor = float32(math.NaN())
+	root, factor := math.Sqrt(sum), 1.0
+	norm.Floats()[0] = float32(root)
+	switch rounded := norm.Floats()[0]; {
+	case rounded-rounded != 0:
+		factor = math.NaN()
 	case limit > 0:
-		factor = float32(min(1, float64(limit)/(float64(root)+1e-6)))
+		factor = min(1, float64(limit)/(root+1e-6))
 	}
-	norm.Floats()[0], norm.Floats()[1] = root, factor
+	norm.Floats()[1] = float32(factor)
 }
 
 // AdamW does one step in float64: see [device.AdamW].

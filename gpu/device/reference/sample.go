@@ -15,7 +15,7 @@ func (d *host) TopK(ids device.Ints, values, lse, scores device.Tensor, n, v, k 
 }
 
 // Sample picks sequence by sequence.
-func (d *host) Sample(ids, seen device.Ints, scores device.Tensor, p *device.Pass, v int) {
+func (d *host) Sample(ids, seen device.Ints, logprob, scores device.Tensor, p *device.Pass, v int) {
 	b, words := batch(p), (v+31)/32
 	d.each(p.S, func(s int) {
 		var marks []int32
@@ -26,6 +26,10 @@ func (d *host) Sample(ids, seen device.Ints, scores device.Tensor, p *device.Pas
 		if p.Has.Past {
 			length += int(b.Past[s])
 		}
-		ids.Host()[s] = sampling.Pick(scores.Floats()[s*v:(s+1)*v], marks, b.Sampling[s], length)
+		row := scores.Floats()[s*v : (s+1)*v]
+		ids.Host()[s] = sampling.Pick(row, marks, b.Sampling[s], length)
+		if !logprob.Empty() {
+			logprob.Floats()[s] = float32(sampling.Logprob(row, ids.Host()[s]))
+		}
 	})
 }

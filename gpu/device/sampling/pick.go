@@ -1,7 +1,6 @@
 package sampling
 
 import (
-	"cmp"
 	"iter"
 	"math"
 	"math/bits"
@@ -64,27 +63,22 @@ func pick(scores []float32, s device.Sampling, length int) int32 {
 		return best
 	}
 	weight := weights{float64(scores[best]), float64(s.Temperature)}
-	u := float64(device.Uniform(s.Seed, uint64(length)))
-	if s.TopK == 0 && s.TopP == 1 {
-		return int32(draw(u, len(scores), func(i int) float64 { return weight.of(scores[i]) }))
-	}
-	kept := filter(scores, weight, s)
-	slices.SortFunc(kept, func(a, b candidate) int { return cmp.Compare(a.id, b.id) })
-	return kept[draw(u, len(kept), func(i int) float64 { return weight.of(kept[i].score) })].id
-}
-
-// draw is the first i at which weights up to and with it are more than u times
-// all n of them. There is one, for u < 1 and both sums are the same.
-func draw(u float64, n int, weight func(i int) float64) int {
+	last := cutoff(scores, weight, s)
 	total := 0.0
-	for i := range n {
-		total += weight(i)
+	for i, v := range scores {
+		if last.keeps(v, i) {
+			total += weight.of(v)
+		}
 	}
-	i := 0
-	for sum := weight(0); sum <= u*total; sum += weight(i) {
-		i++
+	at, sum := float64(device.Uniform(s.Seed, uint64(length)))*total, 0.0
+	for i, v := range scores {
+		if last.keeps(v, i) {
+			if sum += weight.of(v); sum > at {
+				return int32(i)
+			}
+		}
 	}
-	return i
+	panic("sampling: the sum of what was kept is not what it was")
 }
 
 // likeliest is the first of the highest scores, −1 where they are not finite.
@@ -109,35 +103,67 @@ func (w weights) of(score float32) float64 {
 	return math.Exp((float64(score) - w.highest) / w.temperature)
 }
 
-// filter is what top-k and then top-p leave, the likeliest first. A candidate
-// stays when those before it have less than top-p together.
-func filter(scores []float32, weight weights, s device.Sampling) []candidate {
-	var best []candidate
-	most, total := len(scores), 0.0
-	if s.TopK > 0 {
-		best = top(scores, int(s.TopK))
-		most = len(best)
+// Every factor of e below the highest is binsPerE bins.
+const binCount, binsPerE = 1024, 32
+
+// bin is the bin of a score, 0 for the highest. The last has all that is lower.
+func (w weights) bin(score float32) int {
+	return int(min((w.highest-float64(score))/w.temperature*binsPerE, binCount-1))
+}
+
+// reach is the first of sorted candidates that has mass together with those
+// before it, or the last.
+func (w weights) reach(sorted []candidate, mass float64) candidate {
+	sum := 0.0
+	for _, c := range sorted {
+		if sum += w.of(c.score); sum >= mass {
+			return c
+		}
+	}
+	return sorted[len(sorted)-1]
+}
+
+// cutoff is the last candidate that top-k and then top-p leave. One stays when
+// those before it have less than top-p together.
+func cutoff(scores []float32, weight weights, s device.Sampling) candidate {
+	switch {
+	case s.TopK > 0 && int(s.TopK) < len(scores):
+		best := top(scores, int(s.TopK))
+		if s.TopP == 1 {
+			return best[len(best)-1]
+		}
+		total := 0.0
 		for _, c := range best {
 			total += weight.of(c.score)
 		}
-	} else {
-		best = top(scores, firstLook)
-		for _, v := range scores {
-			total += weight.of(v)
-		}
+		return weight.reach(best, float64(s.TopP)*total)
+	case s.TopP < 1:
+		return nucleus(scores, weight, float64(s.TopP))
 	}
-	mass, sum, n := float64(s.TopP)*total, 0.0, 0
-	for n < most && (sum < mass || s.TopP == 1) {
-		if n == len(best) {
-			// No other weighs more than the last one, so there must be so many more.
-			more := (mass-sum)/weight.of(best[n-1].score) + 1
-			best = top(scores, max(nextLook*n, n+int(min(float64(most), more))))
-		}
-		sum += weight.of(best[n].score)
-		n++
-	}
-	return best[:n]
+	return candidate{float32(math.Inf(-1)), 0}
 }
 
-// Top-p alone does not say how many candidates it needs: mostly few.
-const firstLook, nextLook = 64, 8
+// nucleus is the cutoff of top-p alone. Scores fall into bins by how far they
+// are below the highest; only the bin in which p is reached is sorted.
+func nucleus(scores []float32, weight weights, p float64) candidate {
+	var bins [binCount]float64
+	total := 0.0
+	for _, v := range scores {
+		w := weight.of(v)
+		bins[weight.bin(v)] += w
+		total += w
+	}
+	at, sum := 0, 0.0
+	for at < binCount-1 && sum+bins[at] < p*total {
+		sum += bins[at]
+		at++
+	}
+	var open []candidate
+	for i, v := range scores {
+		if weight.bin(v) == at {
+			open = append(open, candidate{v, int32(i)})
+		}
+	}
+	slices.SortFunc(open, order)
+	return weight.reach(open, p*total-sum)
+}

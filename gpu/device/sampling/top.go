@@ -23,6 +23,14 @@ func LogSumExp(scores []float32) float64 {
 	return float64(highest) + math.Log(sum)
 }
 
+// Logprob is log softmax(scores) of an id, not a number for −1.
+func Logprob(scores []float32, id int32) float64 {
+	if id < 0 {
+		return math.NaN()
+	}
+	return float64(scores[id]) - LogSumExp(scores)
+}
+
 // A candidate is a token and its score.
 type candidate struct {
 	score float32
@@ -32,6 +40,16 @@ type candidate struct {
 // before orders candidates: by score, those of lower ids first among equals.
 func (a candidate) before(b candidate) bool {
 	return a.score > b.score || a.score == b.score && a.id < b.id
+}
+
+// order is before as slices.SortFunc asks for it.
+func order(a, b candidate) int {
+	return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.id, b.id))
+}
+
+// keeps reports whether the score of an id comes before a or is a.
+func (a candidate) keeps(score float32, id int) bool {
+	return score > a.score || score == a.score && id <= int(a.id)
 }
 
 // top returns the n highest of scores, highest first. The best so far are a heap
@@ -57,9 +75,7 @@ func top(scores []float32, n int) []candidate {
 			least = heap[0].score
 		}
 	}
-	slices.SortFunc(heap, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.id, b.id))
-	})
+	slices.SortFunc(heap, order)
 	return heap
 }
 
