@@ -85,7 +85,8 @@ void cpu_average(cpu *d, weights average, weights w, long n, float keep) {
 	each(d, parts(n, RUN), n > 4 * RUN, average_task, &(struct average){average, w, keep, n});
 }
 
-// The sum of squares is one of so many sums, each over a run as long as it takes.
+// The sum of squares is one of so many sums at most, each over a run as long as it
+// takes.
 enum { SUMS = 512 };
 
 struct squares {
@@ -101,7 +102,7 @@ static void squares_task(cpu *d, long i, int worker, void *job) {
 }
 
 double cpu_squares(cpu *d, tensor g, long n) {
-	struct squares j = {.g = g, .n = n, .run = parts(parts(n, SUMS), RUN) * RUN};
+	struct squares j = {.g = g, .n = n, .run = parts(n / SUMS + 1, RUN) * RUN};
 	double sum = 0;
 	each(d, parts(n, j.run), n > 4 * RUN, squares_task, &j);
 	for (long i = 0; i < parts(n, j.run); i++) sum += j.sums[i];

@@ -13,20 +13,21 @@ import (
 
 // What depends on the step alone is computed here, in float64.
 
-// ClipNorm rounds the norm before it makes the factor of it.
+// ClipNorm makes the factor of the norm before that is rounded.
 func (d *Device) ClipNorm(norm device.Tensor, g []device.Tensor, limit float32) {
 	sum := 0.0
 	for _, x := range g {
 		sum += float64(C.cpu_squares(d.c, t(x), C.long(x.N)))
 	}
-	root, factor := float32(math.Sqrt(sum)), float32(1)
+	root, factor := math.Sqrt(sum), 1.0
+	rounded := float32(root)
 	switch {
-	case root-root != 0:
-		factor = float32(math.NaN())
+	case rounded-rounded != 0:
+		factor = math.NaN()
 	case limit > 0:
-		factor = float32(min(1, float64(limit)/(float64(root)+1e-6)))
+		factor = min(1, float64(limit)/(root+1e-6))
 	}
-	norm.Floats()[0], norm.Floats()[1] = root, factor
+	norm.Floats()[0], norm.Floats()[1] = rounded, float32(factor)
 }
 
 // AdamW is one step: see [device.AdamW].

@@ -160,11 +160,12 @@ func (p *pass) sorted(array int, numbers []int32) *C.int32_t {
 	return p.pointer(array)
 }
 
-// Advance takes the next id of every sequence.
+// Advance takes the next id of every sequence. Where Sample found no token the
+// answer goes on with token 0, which is as wrong as any, until the host has seen it.
 func (d *Device) Advance(dp *device.Pass, next device.Ints) {
 	p := prepared(dp)
-	copy(p.arrays[ids], next.Host())
-	for s := range dp.S {
+	for s, id := range next.Host() {
+		p.arrays[ids][s] = max(id, 0)
 		p.arrays[positions][s]++
 		p.arrays[past][s]++
 	}

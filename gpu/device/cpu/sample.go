@@ -33,7 +33,7 @@ func (d *Device) TopK(ids device.Ints, values, lse, scores device.Tensor, n, v, 
 }
 
 // Sample picks sequence by sequence.
-func (d *Device) Sample(ids, seen device.Ints, scores device.Tensor, dp *device.Pass, v int) {
+func (d *Device) Sample(ids, seen device.Ints, logprob, scores device.Tensor, dp *device.Pass, v int) {
 	p, words := prepared(dp), (v+31)/32
 	d.each(dp.S, func(s int) {
 		var marks []int32
@@ -44,6 +44,10 @@ func (d *Device) Sample(ids, seen device.Ints, scores device.Tensor, dp *device.
 		if dp.Has.Past {
 			length += p.arrays[past][s]
 		}
-		ids.Host()[s] = sampling.Pick(scores.Floats()[s*v:(s+1)*v], marks, p.sampling[s], int(length))
+		row := scores.Floats()[s*v : (s+1)*v]
+		ids.Host()[s] = sampling.Pick(row, marks, p.sampling[s], int(length))
+		if !logprob.Empty() {
+			logprob.Floats()[s] = float32(sampling.Logprob(row, ids.Host()[s]))
+		}
 	})
 }

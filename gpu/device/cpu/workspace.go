@@ -51,18 +51,18 @@ func (d *Device) rehearse(b device.Bounds) {
 	d.c.rehearsing = 1
 	defer func() { d.c.rehearsing = 0 }()
 
-	nowhere := unsafe.Slice((*byte)(unsafe.Pointer(&d.c.nowhere)), 1)
+	nowhere := func(n int) device.Mem { return device.HostMem(unsafe.Slice((*byte)(unsafe.Pointer(&d.c.nowhere)), n)) }
 	tensor := func(f device.Format, n int) device.Tensor {
 		if n == 0 {
 			return device.Tensor{}
 		}
-		return device.Tensor{Format: f, Mem: device.Mem{Host: nowhere, N: n * f.Size()}, N: n}
+		return device.Tensor{Format: f, Mem: nowhere(n * f.Size()), N: n}
 	}
 	act := func(n int) device.Tensor { return tensor(b.Activations, n) }
 	stream := func(n int) device.Tensor { return tensor(b.Residual, n) }
 	float := func(n int) device.Tensor { return tensor(device.F32, n) }
 	weight := func(f device.Format, o, i int) device.Matrix {
-		return device.Matrix{Format: f, Data: device.Mem{Host: nowhere, N: o * f.Row(i)}, Scales: float(o * f.Scales(i))}
+		return device.Matrix{Format: f, Data: nowhere(o * f.Row(i)), Scales: float(o * f.Scales(i))}
 	}
 	gradient := func(f device.Format, n int) device.Tensor {
 		if f != device.BF16 {
