@@ -12,7 +12,7 @@
 #include "team.h"
 
 // Scratch memory grows to what an operator asks for and is kept.
-enum { PACKED_LEFT, PACKED_RIGHT, DROPPED, LOGITS, BASE_LOGITS, GATHERED, PARTIAL, TRANSPOSED, PER_WORKER, SCRATCHES };
+enum { PACKED_LEFT, PACKED_RIGHT, BLOCKS, WIDE_LEFT, WIDE_RESULT, DROPPED, LOGITS, BASE_LOGITS, GATHERED, PARTIAL, TRANSPOSED, PER_WORKER, SCRATCHES };
 
 typedef struct cpu {
 	team *team;
@@ -41,16 +41,21 @@ typedef void (*task)(cpu *d, long i, int worker, void *job);
 void each(cpu *d, long tasks, int wide, task f, void *job);
 
 // A product is c[M,N] = alpha·a[M,K]·b[K,N] + (add ? c : bias or 0), with the
-// operands' strides along both of their indices; of each pair one is 1. b may
-// be in a narrow format, whole rows with no space between.
+// operands' strides along both of their indices, in numbers; of each pair one is
+// 1. a and c are floats or, with their format BF16, bfloat16: the sum of a result
+// is complete in float32, with what it is added to, before it is rounded once, to
+// nearest even. b may be in any format; a quantised one is whole rows with no
+// space between, BF16 and F16 with b_k = 1 as well.
 typedef struct product {
-	float *c;
+	void *c;
+	int c_format;
 	long ldc;
-	const float *a;
+	const void *a;
+	int a_format;
 	long a_row, a_k;
 	const void *b;
 	long b_k, b_col;
-	int format;
+	int format; // of b
 	const float *scales;
 	long m, n, k;
 	float alpha;
@@ -64,26 +69,37 @@ void pack_narrow(const isa *isa, const products *kernels, void *to, const produc
 void narrow_dots(const cpu *d, const product *p, long m, long rows, long j, long cols);
 
 // A piece is c[m,n] (+)= a·b as part of a task, a by both strides, rows of b
-// contiguous. It packs into piece_words of memory, sized for the largest piece;
-// piece_begin and piece_end stand around all pieces of a thread.
+// contiguous; piece_of takes a and b as floats or, with format BF16, as bfloat16.
+// It packs into piece_words of memory, sized for the largest piece; piece_begin
+// and piece_end stand around all pieces of a thread.
 long piece_words(const cpu *d, long m, long n, long k);
 void piece_begin(const cpu *d);
 void piece_end(const cpu *d);
 void piece(const cpu *d, uint32_t *packed, float *c, long ldc, const float *a, long a_row, long a_col, const float *b, long ldb, long m, long n, long k, int add);
+void piece_of(const cpu *d, uint32_t *packed, float *c, long ldc, int a_format, const void *a, long a_row, long a_col, int b_format, const void *b, long ldb, long m, long n, long k, int add);
 
+// A linear is y[M,O] = x[M,I]·Wᵀ + bias, plus scale·drop(x)·Aᵀ·Bᵀ with LoRA.
 typedef struct linear {
 	matrix w;
 	const float *bias;
 	long i, o;
 	const float *a, *b; // LoRA, a is NULL without it
-	float *u;
+	float *u;           // [M,R], float32 always
 	long r;
 	float scale, dropout;
 	uint64_t seed;
+	int x_format, y_format; // of x and its gradient, of y and its gradient: F32 or BF16
 } linear;
+// What is added to, NULL where it is not wanted; du is room for [M,R].
 typedef struct linear_grad { float *w, *bias, *a, *b, *du; } linear_grad;
+// linear_forward and linear_backward are for activations of any format: y and dx
+// are assigned. cpu_linear and cpu_linear_backward are the same for float32.
+void linear_forward(cpu *d, void *y, const void *x, long m, const linear *l);
+void linear_backward(cpu *d, void *dx, const void *dy, const void *x, long m, const linear *l, const linear_grad *g);
 void cpu_linear(cpu *d, float *y, const float *x, long m, const linear *l);
 void cpu_linear_backward(cpu *d, float *dx, const float *dy, const float *x, long m, const linear *l, const linear_grad *g);
+// add_columns adds the columns of x[m,n] to sum[n], row by row.
+void add_columns(cpu *d, float *sum, int format, const void *x, long ldx, long m, long n);
 
 void cpu_embed(cpu *d, float *y, const matrix *table, const int32_t *ids, long m, long h);
 void cpu_embed_backward(cpu *d, float *dtable, const float *dy, const int32_t *ids, long m, long h);
@@ -104,6 +120,26 @@ void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v
 
 // base is NULL without an anchor.
 typedef struct goal { float smoothing, anchor; const float *base; } goal;
+// An output is the output layer, z[M,V] = x[M,H]·Wᵀ + bias, and what its rows are
+// to say. Rows whose target is negative have no loss and no gradient.
+typedef struct output {
+	matrix w;
+	const float *bias; // [V], or NULL
+	long h, v;
+	int format; // of x, its gradient and base: F32 or BF16
+	const int32_t *targets; // [M]
+	const float *weights;   // [M], or NULL for 1: factors of the rows' gradients, not of their losses
+	float scale;            // factor of all gradients
+	float smoothing, anchor; // as in device.Goal
+	const void *base;       // [M,H], NULL without an anchor
+} output;
+// dx is assigned, w and bias are added to; NULL where a gradient is not wanted.
+typedef struct output_grad { void *dx; float *w, *bias; } output_grad;
+// output_loss assigns loss[M] and, unless NULL, hits[M]: 1 where the target is the
+// likeliest of the vocabulary, of equally likely ones the first, else 0. Without
+// any gradient asked for, none is computed.
+void output_loss(cpu *d, float *loss, int32_t *hits, const void *x, long m, const output *o, const output_grad *g);
+// cpu_cross_entropy is output_loss for float32, without bias, weights and hits.
 void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const matrix *w, const int32_t *targets, long m, long h, long v, float scale, goal g);
 
 void cpu_tanh(cpu *d, float *y, const float *x, long n);

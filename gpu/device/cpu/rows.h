@@ -90,6 +90,13 @@ INLINE float NAME(top)(const float *x, long n) {
 	return top;
 }
 
+// likeliest reports whether the target is the first of the largest logits.
+static int NAME(likeliest)(const float *z, long v, long target) {
+	float goal = z[target];
+	if (target > 0 && !(NAME(top)(z, target) < goal)) return 0;
+	return target + 1 == v || NAME(top)(z + target + 1, v - target - 1) <= goal;
+}
+
 // loss_toward is loss for a goal that is not plain (device.Goal), always with
 // the gradient. base, NULL without an anchor, is used up as well. With p and b
 // the softmax of z and base,

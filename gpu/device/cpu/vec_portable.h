@@ -53,6 +53,16 @@ INLINE uvec halves(const uint8_t *p) {
 	return v;
 }
 
+INLINE uvec get_halves(const uint16_t *p, long n) {
+	uvec v = {0};
+	for (int i = 0; i < LANES && i < n; i++) v[i] = p[i];
+	return v;
+}
+
+INLINE void put_halves(uint16_t *p, uvec v, long n) {
+	for (int i = 0; i < LANES && i < n; i++) p[i] = (uint16_t)v[i];
+}
+
 INLINE ivec bytes_signed(const uint8_t *p) {
 	ivec v;
 	for (int i = 0; i < LANES; i++) v[i] = (int8_t)p[i];
