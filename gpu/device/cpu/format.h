@@ -22,6 +22,9 @@ static inline long row_bytes(int format, long n) {
 static inline long row_scales(int format, long n) {
 	return format == INT8 || format == INT4 ? 1 : format == NF4 ? (n + NF4_BLOCK - 1) / NF4_BLOCK : 0;
 }
+// number is where number i of a run begins, a multiple of two where those share a
+// byte.
+static inline const void *number(int format, const void *x, long i) { return (const char *)x + row_bytes(format, i); }
 
 // A tensor is a run of numbers, F32 or BF16; without data it is not given.
 typedef struct tensor {

@@ -22,10 +22,11 @@ typedef struct code {
 
 // A packer copies an operand of a product into a panel of `width` lanes: rows of
 // the left operand, columns of the right one. Element k of lane l is at
-// src[l·lane_stride + k·k_stride], one of the strides being 1. A panel's order is
+// src[l·lane_stride + k·k_stride], one of the strides being 1, and is a float or,
+// with format BF16, a bfloat16. A panel's order is
 // what the tile wants to read; lanes beyond `lanes` and depth beyond k are zero. A
 // width is less than a vector's or a multiple of it.
-typedef void packer(void *dst, long width, const float *src, long lane_stride, long k_stride, long lanes, long k);
+typedef void packer(int format, void *dst, long width, const void *src, long lane_stride, long k_stride, long lanes, long k);
 
 // products are how matrices of one precision are multiplied.
 typedef struct products {
@@ -41,13 +42,15 @@ typedef struct products {
 typedef struct isa {
 	const char *name;
 	products fp32, bf16;
-	packer *transpose; // to float32, any width
+	// A packer of floats that keeps them, any width.
+	void (*transpose)(void *dst, long width, const float *src, long lane_stride, long k_stride, long lanes, long k);
 	// y[r·ldy + j] = alpha·x[r]·w[j] + (add ? y : bias or 0) for r < m ≤ 4, j < n.
 	void (*dots)(float *y, long ldy, const float *x, long ldx, const float *w, long ldw, long m, long n, long k, float alpha, int add, const float *bias);
 	// The same with w in a narrow format, whole rows with no space between; and n
 	// numbers of such a row from number `from` on, a multiple of nr or of 16.
 	void (*narrow_dots)(int format, float *y, long ldy, const float *x, long ldx, const void *w, const float *scales, long m, long n, long k, float alpha, int add, const float *bias);
 	void (*decode)(int format, float *dst, const void *row, const float *scales, long from, long n);
+	void (*round)(uint16_t *dst, const float *src, long n); // to bfloat16, ties to even
 	// c[m,n] (+)= a·b, a by both strides, rows of b contiguous.
 	void (*block)(float *c, long ldc, const float *a, long a_row, long a_col, const float *b, long ldb, long m, long n, long k, int add);
 
@@ -66,6 +69,8 @@ typedef struct isa {
 	void (*sum_rows)(tensor y, tensor x, const int32_t *row, long rows, long n);
 	float (*loss)(float *z, long v, long target, float scale, int gradient);
 	float (*loss_toward)(float *z, float *base, long v, long target, float smoothing, float anchor, float scale);
+	// Whether z[target] is the largest of v, of equal ones the first.
+	int (*likeliest)(const float *z, long v, long target);
 
 	// Runs.
 	void (*axpy)(float *y, float a, const float *x, long n);

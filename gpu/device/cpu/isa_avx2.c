@@ -5,6 +5,7 @@
 #pragma GCC target("avx2,fma,f16c")
 #define LANES 8
 #define MR 6 // 12 sums, 2 vectors of b and one of a fill the 16 registers
+#define BLOCK_ROWS 6
 #define BLOCK_COLS 2
 #define NAME(f) f##_avx2
 #include "inner.h"

@@ -14,7 +14,7 @@
 #include "team.h"
 
 // Scratch memory grows to what an operator asks for and is kept.
-enum { PACKED_LEFT, PACKED_RIGHT, DROPPED, LOGITS, BASE_LOGITS, GATHERED, PARTIAL, TRANSPOSED, PER_WORKER, SCRATCHES };
+enum { PACKED_LEFT, PACKED_RIGHT, BLOCKS, WIDE_LEFT, WIDE_RESULT, DROPPED, LOGITS, REFERENCE_LOGITS, GATHERED, PARTIAL, TRANSPOSED, PER_WORKER, SCRATCHES };
 
 typedef struct cpu {
 	team *team;
@@ -55,16 +55,21 @@ void each(cpu *d, long tasks, int wide, task f, void *job);
 void region(cpu *d, int wide, team_body body, void *job);
 
 // A product is c[M,N] = alpha·a[M,K]·b[K,N] + (add ? c : bias or 0), with the
-// operands' strides along both of their indices; of each pair one is 1. b may
-// be in a narrow format, whole rows with no space between.
+// operands' strides along both of their indices, in numbers; of each pair one is
+// 1. a and c are floats or, with their format BF16, bfloat16: the sum of a result
+// is complete in float32, with what it is added to, before it is rounded once, to
+// nearest even. b may be in any format; a quantised one is whole rows with no
+// space between, BF16 and F16 with b_k = 1 as well.
 typedef struct product {
-	float *c;
+	void *c;
+	int c_format;
 	long ldc;
-	const float *a;
+	const void *a;
+	int a_format;
 	long a_row, a_k;
 	const void *b;
 	long b_k, b_col;
-	int format;
+	int format; // of b
 	const float *scales;
 	long m, n, k;
 	float alpha;
@@ -78,27 +83,37 @@ void pack_narrow(const isa *isa, const products *kernels, void *to, const produc
 void narrow_dots(const cpu *d, const product *p, long m, long rows, long j, long cols);
 
 // A piece is c[m,n] (+)= a·b as part of a task, a by both strides, rows of b
-// contiguous. It packs into piece_words of memory, sized for the largest piece;
-// piece_begin and piece_end stand around all pieces of a thread.
+// contiguous; piece_of takes a and b as floats or, with format BF16, as bfloat16.
+// It packs into piece_words of memory, sized for the largest piece; piece_begin
+// and piece_end stand around all pieces of a thread.
 long piece_words(const cpu *d, long m, long n, long k);
 void piece_begin(const cpu *d);
 void piece_end(const cpu *d);
 void piece(const cpu *d, uint32_t *packed, float *c, long ldc, const float *a, long a_row, long a_col, const float *b, long ldb, long m, long n, long k, int add);
+void piece_of(const cpu *d, uint32_t *packed, float *c, long ldc, int a_format, const void *a, long a_row, long a_col, int b_format, const void *b, long ldb, long m, long n, long k, int add);
 
+// A linear is y[M,O] = x[M,I]·Wᵀ + bias, plus scale·drop(x)·Aᵀ·Bᵀ with LoRA.
 typedef struct linear {
 	matrix w;
 	const float *bias;
 	long i, o;
 	const float *a, *b; // LoRA, a is NULL without it
-	float *u;
+	float *u;           // [M,R], float32 always
 	long r;
 	float scale, dropout;
 	uint64_t seed;
 } linear;
-typedef struct linear_grad { float *w, *bias, *a, *b, *du; } linear_grad;
-void cpu_linear(cpu *d, float *y, const float *x, long m, const linear *l);
+// What is added to, without data or NULL where it is not wanted; du is room for
+// [M,R].
+typedef struct linear_grad {
+	tensor w;
+	float *bias, *a, *b, *du;
+} linear_grad;
+void cpu_linear(cpu *d, tensor y, tensor x, long m, const linear *l);
+void cpu_linear_backward(cpu *d, tensor dx, tensor dy, tensor x, long m, const linear *l, const linear_grad *g);
 void cpu_merge(cpu *d, const linear *l);
-void cpu_linear_backward(cpu *d, float *dx, const float *dy, const float *x, long m, const linear *l, const linear_grad *g);
+// add_columns adds the columns of x[m,n] to sum[n], row by row.
+void add_columns(cpu *d, float *sum, tensor x, long ldx, long m, long n);
 
 void cpu_embed(cpu *d, tensor y, const matrix *table, const pass *p, long h);
 // The pass has by_id or by_row.
@@ -121,9 +136,23 @@ void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const pass *p
 void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const pass *pass, heads s, prefix p, prefix dp);
 void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v, const pass *pass, heads s, prefix p);
 
-// base is NULL without an anchor.
-typedef struct goal { float smoothing, anchor; const float *base; } goal;
-void cpu_cross_entropy(cpu *d, float *loss, float *dx, float *dw, const float *x, const matrix *w, const pass *p, long h, long v, float scale, goal g);
+// An output is the output layer, z[M,V] = x[M,H]·Wᵀ + bias, and what its rows are
+// to say (device.Objective). Gradients are multiplied by scale and the weight of
+// their row.
+typedef struct output {
+	matrix w;
+	const float *bias; // [V], or NULL
+	long h, v;
+	float scale, smoothing, kl;
+	const void *reference; // [M,H] in the format of x, NULL without a KL term
+} output;
+// What is added to, without data or NULL where it is not wanted.
+typedef struct output_grad {
+	tensor w;
+	float *bias;
+} output_grad;
+// dx, hits and g are optional.
+void cpu_cross_entropy(cpu *d, float *loss, int32_t *hits, tensor dx, tensor x, const pass *p, const output *o, const output_grad *g);
 
 void cpu_tanh(cpu *d, tensor y, tensor x, long n);
 void cpu_tanh_backward(cpu *d, tensor dx, tensor dy, tensor y, long n);

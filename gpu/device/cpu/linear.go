@@ -10,7 +10,7 @@ import "github.com/glmflow/glmflow/gpu/device"
 // Linear is y = x·Wᵀ + bias, plus the LoRA branch.
 func (d *Device) Linear(y, x device.Tensor, m int, l *device.Linear) {
 	c := layer(l)
-	C.cpu_linear(d.c, f(y), f(x), C.long(m), &c)
+	C.cpu_linear(d.c, t(y), t(x), C.long(m), &c)
 }
 
 // LinearBackward is dx from dy, and the gradients that g asks for.
@@ -19,8 +19,8 @@ func (d *Device) LinearBackward(dx, dy, x device.Tensor, m int, l *device.Linear
 	if g == nil {
 		g = &device.LinearGrad{}
 	}
-	grad := C.linear_grad{w: f(g.W), bias: f(g.Bias), a: f(g.A), b: f(g.B), du: f(g.DU)}
-	C.cpu_linear_backward(d.c, f(dx), f(dy), f(x), C.long(m), &c, &grad)
+	grad := C.linear_grad{w: t(g.W), bias: f(g.Bias), a: f(g.A), b: f(g.B), du: f(g.DU)}
+	C.cpu_linear_backward(d.c, t(dx), t(dy), t(x), C.long(m), &c, &grad)
 }
 
 // Merge adds the LoRA branch to the weight.
@@ -44,10 +44,13 @@ func (d *Device) CrossEntropy(loss device.Tensor, hits device.Ints, dx, x device
 	if g == nil {
 		g = &device.HeadGrad{}
 	}
-	goal := C.goal{smoothing: C.float(o.Smoothing), anchor: C.float(o.KL)}
-	if o.KL > 0 {
-		goal.base = f(o.Reference)
+	c := C.output{
+		w: stored(l.W), bias: f(l.Bias), h: C.long(l.H), v: C.long(l.V),
+		scale: C.float(scale), smoothing: C.float(o.Smoothing), kl: C.float(o.KL),
 	}
-	table := stored(l.W)
-	C.cpu_cross_entropy(d.c, f(loss), f(dx), f(g.W), f(x), &table, &prepared(p).c, C.long(l.H), C.long(l.V), C.float(scale), goal)
+	if o.KL > 0 {
+		c.reference = start(o.Reference.Mem)
+	}
+	grad := C.output_grad{w: t(g.W), bias: f(g.Bias)}
+	C.cpu_cross_entropy(d.c, f(loss), (*C.int32_t)(start(hits.Mem)), t(dx), t(x), &prepared(p).c, &c, &grad)
 }

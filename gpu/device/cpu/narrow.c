@@ -17,12 +17,12 @@ void pack_narrow(const isa *isa, const products *k, void *to, const product *p, 
 		for (long r = 0; r < rows; r++)
 			isa->decode(p->format, piece + r * (along ? PIECE : WIDEST), (const char *)p->b + (first + r) * row,
 			         p->scales + (first + r) * scales, from, n);
-		k->right(dst + at / k->pairs * k->nr, k->nr, piece, along ? PIECE : 1, along ? 1 : WIDEST, lanes, some);
+		k->right(F32, dst + at / k->pairs * k->nr, k->nr, piece, along ? PIECE : 1, along ? 1 : WIDEST, lanes, some);
 	}
 }
 
 void narrow_dots(const cpu *d, const product *p, long m, long rows, long j, long cols) {
-	d->isa->narrow_dots(p->format, p->c + m * p->ldc + j, p->ldc, p->a + m * p->a_row, p->a_row,
+	d->isa->narrow_dots(p->format, (float *)p->c + m * p->ldc + j, p->ldc, (const float *)p->a + m * p->a_row, p->a_row,
 	                    (const char *)p->b + j * row_bytes(p->format, p->k), p->scales + j * row_scales(p->format, p->k),
 	                    rows, cols, p->k, p->alpha, p->add, p->bias ? p->bias + j : NULL);
 }

@@ -152,3 +152,7 @@ static void NAME(narrow_dots)(int format, float *y, long ldy, const float *x, lo
 	case NF4: NAME(narrow_dots_as)(NF4, y, ldy, x, ldx, w, scales, m, n, k, alpha, add, bias); break;
 	}
 }
+
+static void NAME(round)(uint16_t *dst, const float *src, long n) {
+	for (long i = 0; i < n; i += LANES) put_bf16(dst + i, get(src + i, n - i), n - i);
+}

@@ -131,6 +131,17 @@ INLINE float NAME(top)(const float *x, long n) {
 	return top;
 }
 
+// likeliest is 1 if the target is the first of the largest logits, else 0, and −1
+// if a logit is not finite.
+static int NAME(likeliest)(const float *z, long v, long target) {
+	vec odd = {0};
+	for EACH(i, v) odd += get(z + i, v - i) - get(z + i, v - i); // 0, but for infinities and what is no number
+	if (sum_lanes(odd) != 0) return -1;
+	float goal = z[target];
+	if (target > 0 && !(NAME(top)(z, target) < goal)) return 0;
+	return target + 1 == v || NAME(top)(z + target + 1, v - target - 1) <= goal;
+}
+
 // loss_toward is loss for a goal that is not plain (device.Goal), always with
 // the gradient. base, NULL without an anchor, is used up as well. With p and b
 // the softmax of z and base,

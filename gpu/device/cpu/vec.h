@@ -4,13 +4,13 @@
 // in vec_avx512.h, vec_avx2.h and, for everything else, vec_portable.h:
 //
 //	get put               the first lanes of a vector, from and to memory
-//	get_halves put_halves the same of integers of 16 bits
 //	larger smaller        of two lanes, the second where one is not a number
 //	square_root
 //	sum_lanes max_lanes   in halves: the order is part of the result
 //	transpose             exchanges r[i][j] and r[j][i] of LANES vectors
 //	halves bytes_signed bytes_unsigned
 //	                      widen LANES integers of 16 and 8 bits
+//	get_halves put_halves the first n of LANES integers of 16 bits, as get and put
 //	f16_values            widens LANES numbers of IEEE 754 binary16
 //	lookup                values[at % 16] of a table of sixteen
 //	split join            take 2·LANES numbers apart, even places and odd places, and
@@ -45,12 +45,15 @@ INLINE vec choose(ivec yes, vec a, vec b) { return (vec)(((ivec)a & yes) | ((ive
 #endif
 
 // rounded is v with each lane rounded to bfloat16, ties to even. Not-a-number
-// stays: rounding could carry it into infinity, and cutting off could leave that.
+// stays that: rounding could carry it into infinity.
 INLINE vec rounded(vec v) {
-	ivec bits = (ivec)v;
-	ivec up = (bits + 0x7fff + ((bits >> 16) & 1)) & ~0xffff;
-	return choose(v == v, (vec)up, (vec)(bits | 0x400000));
+	ivec bits = (ivec)v, up = bits + 0x7fff + ((bits >> 16) & 1);
+	return (vec)((ivec)choose(v == v, (vec)up, (vec)(bits | 0x400000)) & ~0xffff);
 }
+
+// get_bf16 and put_bf16 are get and put of numbers that are bfloat16 in memory.
+INLINE vec get_bf16(const uint16_t *p, long n) { return (vec)(get_halves(p, n) << 16); }
+INLINE void put_bf16(uint16_t *p, vec v, long n) { put_halves(p, (uvec)rounded(v) >> 16, n); }
 
 // exponential is eˣ within 2 ulp for |x| < 87, its limits held beyond:
 // 2ⁿ·eʳ with n = round(x/ln 2), ln 2 in two parts so that r is exact, and the

@@ -69,22 +69,28 @@ INLINE void transpose(vec r[LANES]) {
 }
 
 INLINE uvec halves(const uint8_t *p) { return (uvec)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)); }
-
 INLINE uvec get_halves(const uint16_t *p, long n) {
 	if (n >= LANES) return halves((const uint8_t *)p);
-	uint16_t t[LANES] = {0};
-	if (n > 0) memcpy(t, p, 2 * (size_t)n);
-	return halves((const uint8_t *)t);
+	if (n <= 0) return (uvec){0};
+	// Four, two and one of them, as n's bits say.
+	uint64_t first = 0, rest = 0;
+	if (n & 4) memcpy(&first, p, 8);
+	const uint16_t *q = p + (n & 4);
+	if (n & 2) memcpy(&rest, q, 4);
+	if (n & 1) rest |= (uint64_t)q[n & 2] << 16 * (n & 2);
+	__m128i all = n & 4 ? _mm_set_epi64x((long long)rest, (long long)first) : _mm_cvtsi64_si128((long long)rest);
+	return (uvec)_mm256_cvtepu16_epi32(all);
 }
-
 INLINE void put_halves(uint16_t *p, uvec v, long n) {
-	__m128i h = _mm_packus_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
-	if (n >= LANES)
-		_mm_storeu_si128((__m128i *)(void *)p, h);
-	else if (n > 0)
-		memcpy(p, &h, 2 * (size_t)n);
+	__m128i all = _mm_packus_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
+	if (n >= LANES) {
+		_mm_storeu_si128((__m128i *)(void *)p, all);
+		return;
+	}
+	uint16_t t[LANES];
+	_mm_storeu_si128((__m128i *)(void *)t, all);
+	for (long i = 0; i < n; i++) p[i] = t[i];
 }
-
 INLINE ivec bytes_signed(const uint8_t *p) { return (ivec)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)); }
 INLINE uvec bytes_unsigned(const uint8_t *p) { return (uvec)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)); }
 INLINE vec f16_values(const uint8_t *p) { return (vec)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)); }

@@ -50,20 +50,15 @@ INLINE void transpose(vec r[LANES]) {
 	for (int i = 0; i < 16; i++) v[i] = t[i];
 }
 
+INLINE uvec halves(const uint8_t *p) { return (uvec)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
 INLINE uvec get_halves(const uint16_t *p, long n) {
-	if (n >= LANES) return (uvec)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+	if (n >= LANES) return halves((const uint8_t *)p);
 	if (n <= 0) return (uvec){0};
 	return (uvec)_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(n), p));
 }
-
 INLINE void put_halves(uint16_t *p, uvec v, long n) {
-	if (n >= LANES)
-		_mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16((__m512i)v));
-	else if (n > 0)
-		_mm256_mask_storeu_epi16(p, first_lanes(n), _mm512_cvtepi32_epi16((__m512i)v));
+	if (n > 0) _mm256_mask_storeu_epi16(p, n >= LANES ? 0xffff : first_lanes(n), _mm512_cvtepi32_epi16((__m512i)v));
 }
-
-INLINE uvec halves(const uint8_t *p) { return (uvec)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
 INLINE ivec bytes_signed(const uint8_t *p) { return (ivec)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)); }
 INLINE uvec bytes_unsigned(const uint8_t *p) { return (uvec)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)); }
 INLINE vec f16_values(const uint8_t *p) { return (vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p)); }

@@ -54,15 +54,13 @@ INLINE uvec halves(const uint8_t *p) {
 }
 
 INLINE uvec get_halves(const uint16_t *p, long n) {
-	uint16_t t[LANES] = {0};
-	if (n > 0) memcpy(t, p, 2 * (size_t)(n < LANES ? n : LANES));
-	return halves((const uint8_t *)t);
+	uvec v = {0};
+	for (int i = 0; i < LANES && i < n; i++) v[i] = p[i];
+	return v;
 }
 
 INLINE void put_halves(uint16_t *p, uvec v, long n) {
-	uint16_t t[LANES];
-	for (int i = 0; i < LANES; i++) t[i] = (uint16_t)v[i];
-	if (n > 0) memcpy(p, t, 2 * (size_t)(n < LANES ? n : LANES));
+	for (int i = 0; i < LANES && i < n; i++) p[i] = (uint16_t)v[i];
 }
 
 INLINE ivec bytes_signed(const uint8_t *p) {
