@@ -147,10 +147,21 @@ func (j Job) Fit(m dry.Machine, limit int64, host bool) (Forecast, error) {
 	if host {
 		copies = fmt.Sprintf(", copies on the host %s", Bytes(f.Host).about())
 	}
-	return f, fmt.Errorf("memory is %s: weights take %s, gradients %s, the optimizer %s%s and a micro-batch of %d tokens %s, with every layer computed twice; %s",
-		Bytes(limit), Bytes(f.Weights).about(), Bytes(f.Gradients).about(), Bytes(f.Optimizer).about(), copies,
-		j.Tokens, Bytes(f.Activations+f.Workspace).about(), j.advice(m, limit, f, takes))
+	return f, &DoesNotFitError{
+		Takes: fmt.Sprintf("memory is %s: weights take %s, gradients %s, the optimizer %s%s and a micro-batch of %d tokens %s, with every layer computed twice",
+			Bytes(limit), Bytes(f.Weights).about(), Bytes(f.Gradients).about(), Bytes(f.Optimizer).about(), copies,
+			j.Tokens, Bytes(f.Activations+f.Workspace).about()),
+		Advice: j.advice(m, limit, f, takes),
+	}
 }
+
+// A DoesNotFitError says that a training needs more memory than it may have.
+type DoesNotFitError struct {
+	Takes  string // what takes how much
+	Advice string // the smallest change with which it fits
+}
+
+func (e *DoesNotFitError) Error() string { return e.Takes + "; " + e.Advice }
 
 // advice is the smallest change with which the job fits, or nearly the smallest.
 func (j Job) advice(m dry.Machine, limit int64, f Forecast, takes func(Forecast) int64) string {

@@ -81,12 +81,12 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 	defer model.Close()
 	p := newProgress(job)
 	result, err := finetune.Run(ctx, model, data.train, data.validation, s.config.Options, finetune.Hooks{
-		OnStep: p.step,
-		Alive:  p.alive,
-		State:  job.State(),
-		Now:    job.Now,
-		Base:   from.Base + " " + from.Parent,
-		Log:    job.Log(),
+		OnStep:    p.step,
+		Heartbeat: p.alive,
+		State:     job.State(),
+		Now:       job.Now,
+		Base:      from.Base + " " + from.Parent,
+		Log:       job.Log(),
 	})
 	if errors.Is(err, finetune.ErrDiverged) || errors.Is(err, finetune.ErrNoTargets) {
 		return pipeline.Park(err)
