@@ -72,9 +72,6 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	if err := f.checkMethodFlags(c.Flags()); err != nil {
 		return err
 	}
-	for _, d := range f.options.Doubts() {
-		fmt.Fprintln(c.ErrOrStderr(), "note:", d)
-	}
 	train, err := f.data.rows(c.Context(), c.ErrOrStderr(), f.model)
 	if err != nil {
 		return err
@@ -112,7 +109,7 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	})
 	bar.Clear()
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w after step %d of %d; the same command goes on from there", err, result.Steps, result.Planned)
+		return fmt.Errorf("%w after step %d of %d; the same command goes on from the newest checkpoint in %s", err, result.Steps, result.Planned, string(checkpoints))
 	}
 	var diverged *finetune.DivergedError
 	if errors.As(err, &diverged) && diverged.Good >= 0 {
@@ -162,7 +159,10 @@ func (f *finetuneFlags) save(model *chatglm.Model) error {
 		return err
 	}
 	if finetune.Whole(f.options.Method) {
-		return errors.Join(model.Save(f.out), chatglm.CopyCompanions(f.out, f.model))
+		if err := chatglm.CopyCompanions(f.out, f.model); err != nil { // what makes it a model comes last
+			return err
+		}
+		return model.Save(f.out)
 	}
 	return model.SaveAdapter(f.out, f.model)
 }

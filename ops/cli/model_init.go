@@ -11,6 +11,7 @@ import (
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/chatglm/tokenizer"
+	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
 	"github.com/glmflow/glmflow/ops/term"
 )
 
@@ -86,5 +87,5 @@ func copyVocabulary(from, dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "tokenizer.model"), b, 0o644)
+	return atomicfile.WriteBytes(filepath.Join(dir, "tokenizer.model"), b)
 }

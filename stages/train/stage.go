@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/pipeline"
@@ -79,16 +80,24 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 		return err
 	}
 	defer model.Close()
+	scratch, err := job.Store().Scratch()
+	if err != nil {
+		return err
+	}
 	p := newProgress(job)
 	result, err := finetune.Run(ctx, model, data.train, data.validation, s.config.Options, finetune.Hooks{
 		OnStep:    p.step,
-		Heartbeat: p.alive,
+		Heartbeat: p.heartbeat,
 		State:     job.State(),
+		Scratch:   scratch,
+		// The state is the job's own: what an earlier delivery saved under another
+		// configuration is of no use any more.
+		Overwrite: true,
 		Now:       job.Now,
 		Base:      from.Base + " " + from.Parent,
 		Log:       job.Log(),
 	})
-	if errors.Is(err, finetune.ErrDiverged) || errors.Is(err, finetune.ErrNoTargets) {
+	if errors.Is(err, finetune.ErrDiverged) || errors.Is(err, finetune.ErrNoTargets) || errors.Is(err, chatglm.ErrNotFinite) {
 		return pipeline.Park(err)
 	}
 	if err != nil {

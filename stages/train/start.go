@@ -100,7 +100,7 @@ func (s *Stage) unfitLoRA(dir string) (string, error) {
 	case config.R != want.Rank || float32(config.LoraAlpha) != want.Alpha || config.RSLoRA != want.RSLoRA:
 		return fmt.Sprintf("it has rank %d, alpha %g and rslora %t, configured are %d, %g and %t",
 			config.R, config.LoraAlpha, config.RSLoRA, want.Rank, want.Alpha, want.RSLoRA), nil
-	case !sameLayers(config.TargetModules, want.Targets):
+	case config.TargetModules.Pattern != "" || !sameLayers(config.TargetModules.Names, want.Targets):
 		return fmt.Sprintf("it adapts %v, configured is %v", config.TargetModules, want.Targets), nil
 	}
 	return "", nil
@@ -156,7 +156,11 @@ func (s *Stage) open(ctx context.Context, job *pipeline.Job, base string, from s
 // files stores what was trained as an artifact tree. The base is named in it by
 // its digest: a path would be of this machine.
 func (s *Stage) files(ctx context.Context, job *pipeline.Job, model *chatglm.Model, base string, from start) (artifact.Digest, error) {
-	dir, err := os.MkdirTemp("", "glmflow-train-")
+	scratch, err := job.Store().Scratch()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(scratch, "train-")
 	if err != nil {
 		return "", err
 	}
