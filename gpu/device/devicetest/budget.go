@@ -11,7 +11,7 @@ import (
 func budget(t *testing.T, open func(device.Options) device.Device) {
 	const whole = 16 << 20
 	d := open(device.Options{Workers: 1, Budget: whole})
-	sync(t, d)
+	settle(t, d)
 	start := d.Available()
 	if start < whole/2 || start > whole {
 		t.Fatalf("%d bytes are available of a budget of %d", start, whole)
@@ -39,7 +39,7 @@ func budget(t *testing.T, open func(device.Options) device.Device) {
 		}
 		d.FreePass(p)
 		d.Free(a)
-		sync(t, d)
+		settle(t, d)
 	}
 	if left := d.Available(); left != start {
 		t.Errorf("%d bytes are available when all is given back, %d were at first", left, start)
@@ -66,7 +66,7 @@ func workspace(t *testing.T, free device.Device, open func(device.Options) devic
 		}
 		const room = 16 << 20
 		d := open(device.Options{Workers: 1, Budget: need + room})
-		sync(t, d)
+		settle(t, d)
 		before := d.Available()
 		if need = d.Workspace(b); need > before {
 			t.Fatalf("%v: %d bytes of workspace, %d are available", f, need, before)
@@ -83,7 +83,7 @@ func workspace(t *testing.T, free device.Device, open func(device.Options) devic
 		rest := alloc(t, d, int(d.Available()))
 		got := p.run(t)
 		d.Zero(rest)
-		sync(t, d)
+		settle(t, d)
 		want := newTrainingPass(t, free, b).run(t)
 		for i := range want {
 			if at := differs(got[i], want[i]); at >= 0 {
@@ -164,6 +164,6 @@ func (p *trainingPass) run(t *testing.T) [][]byte {
 		p.Download(b, x[name].Mem)
 		all = append(all, b)
 	}
-	sync(t, p.Device)
+	settle(t, p.Device)
 	return all
 }

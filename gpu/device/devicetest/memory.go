@@ -34,7 +34,7 @@ func alloc(t *testing.T, d device.Device, n int) device.Mem {
 	return m
 }
 
-func sync(t *testing.T, d device.Device) {
+func settle(t *testing.T, d device.Device) {
 	t.Helper()
 	if err := d.Sync(); err != nil {
 		t.Fatalf("sync: %v", err)
@@ -68,7 +68,7 @@ func memory(t *testing.T, d device.Device) {
 		}
 		got := bytes.Repeat([]byte{1}, n)
 		d.Download(got, a)
-		sync(t, d)
+		settle(t, d)
 		if at := differs(got, make([]byte, n)); at >= 0 {
 			t.Errorf("byte %d of %d fresh ones is %#02x, want 0", at, n, got[at])
 		}
@@ -86,7 +86,7 @@ func memory(t *testing.T, d device.Device) {
 	part, whole := make([]byte, 7), make([]byte, len(x))
 	d.Download(part, a.Slice(96, 103))
 	d.Download(whole, a)
-	sync(t, d)
+	settle(t, d)
 	want := bytes.Clone(x)
 	copy(want[64:], y)
 	for i := 160; i < 1001; i++ {
@@ -108,5 +108,5 @@ func memory(t *testing.T, d device.Device) {
 		t.Errorf("allocation of nothing: %v, %v", empty, err)
 	}
 	d.Free(empty)
-	sync(t, d)
+	settle(t, d)
 }

@@ -26,7 +26,7 @@ func order(t *testing.T, d device.Device) {
 	d.Zero(a)
 	d.Download(got[2], b)
 	d.Download(got[3], a)
-	sync(t, d)
+	settle(t, d)
 	for i, want := range [][]byte{first, second, second, make([]byte, 4*n)} {
 		if at := differs(got[i], want); at >= 0 {
 			t.Errorf("download %d has %#02x at %d, want %#02x: not what was there when it was asked for", i, got[i][at], at, want[at])
@@ -44,7 +44,7 @@ func order(t *testing.T, d device.Device) {
 	d.Zero(e)
 	clear(got[0])
 	d.Download(got[0], a)
-	sync(t, d)
+	settle(t, d)
 	if at := differs(got[0], second); at >= 0 {
 		t.Errorf("byte %d of a copy of freed memory is %#02x, want %#02x", at, got[0][at], second[at])
 	}
@@ -88,7 +88,7 @@ func passes(t *testing.T, d device.Device) {
 		d.Download(got[i], y)
 	}
 	d.FreePass(other)
-	sync(t, d)
+	settle(t, d)
 	for i := range want {
 		if at := differs(got[i], want[i]); at >= 0 {
 			t.Errorf("batch %d of a pass: byte %d is %#02x, want %#02x", i, at, got[i][at], want[i][at])
