@@ -102,6 +102,11 @@ func (f *generateFlags) run(c *cobra.Command, env Env) error {
 			}
 		}
 		answers, err := model.Generate(c.Context(), prompts, o)
+		if err != nil && c.Context().Err() == nil {
+			if broken := model.CheckFinite(); errors.Is(broken, chatglm.ErrNotFinite) {
+				return broken
+			}
+		}
 		if err != nil {
 			return err
 		}

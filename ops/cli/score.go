@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -62,6 +63,13 @@ func (f *scoreFlags) run(c *cobra.Command, env Env) error {
 	if f.batchTokens < 1 {
 		return usagef("--batch-tokens %d: want 1 or more", f.batchTokens)
 	}
+	if f.dump != "" && f.dump == f.gradients {
+		return usagef("--dump and --gradients both name %s", f.dump)
+	}
+	inputs := []input{{"model", f.model}, {"adapter", f.adapter}, {"data", f.data.path}}
+	if err := errors.Join(checkFile("dump", f.dump, inputs...), checkFile("gradients", f.gradients, inputs...)); err != nil {
+		return err
+	}
 	rows, err := f.data.rows(c.Context(), c.ErrOrStderr(), f.model)
 	if err != nil {
 		return err
@@ -74,10 +82,11 @@ func (f *scoreFlags) run(c *cobra.Command, env Env) error {
 	bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
 	defer bar.Clear()
 	out := lines(c.OutOrStdout())
+	broken := sync.OnceValue(model.CheckFinite) // it reads all weights
 	var measured []row
 	for start := 0; start < len(rows); {
 		next := rows[start : start+take(rows[start:], f.batchTokens)]
-		losses, err := measure(model, next)
+		losses, err := measure(model, next, broken)
 		if err != nil {
 			return err
 		}
@@ -139,8 +148,9 @@ func (l loss) line(r row) any {
 	}{r.id, len(r.ids), l.targets, l.nll}
 }
 
-// measure computes the losses of rows at once.
-func measure(model *chatglm.Model, rows []row) ([]loss, error) {
+// measure computes the losses of rows at once; broken says which weight is not
+// finite.
+func measure(model *chatglm.Model, rows []row, broken func() error) ([]loss, error) {
 	losses := make([]loss, len(rows))
 	var known []row
 	for i, r := range rows {
@@ -157,7 +167,7 @@ func measure(model *chatglm.Model, rows []row) ([]loss, error) {
 	}
 	for i := range losses {
 		if losses[i].err == nil {
-			losses[i] = loss{nll[0], targets[0], finiteLoss(model, nll[0])}
+			losses[i] = loss{nll[0], targets[0], finiteLoss(nll[0], broken)}
 			nll, targets = nll[1:], targets[1:]
 		}
 	}
@@ -165,11 +175,11 @@ func measure(model *chatglm.Model, rows []row) ([]loss, error) {
 }
 
 // finiteLoss says why a loss is no number that could be printed.
-func finiteLoss(model *chatglm.Model, nll float64) error {
+func finiteLoss(nll float64, broken func() error) error {
 	if !math.IsNaN(nll) && !math.IsInf(nll, 0) {
 		return nil
 	}
-	if err := model.CheckFinite(); err != nil {
+	if err := broken(); err != nil {
 		return fmt.Errorf("the loss is not finite: %w", err)
 	}
 	return errors.New("the loss is not finite, though every weight is")
