@@ -152,7 +152,7 @@ func openConfig(dir string) (*os.File, error) {
 // configuration of an earlier model goes before its weights are touched and the
 // new one comes last, so that no weights are read by one that is not theirs.
 func (c Config) save(dir string, weights []safetensors.Output, further map[string]any) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := atomicfile.MkdirAll(dir); err != nil {
 		return err
 	}
 	if err := atomicfile.Remove(filepath.Join(dir, configFile)); err != nil {

@@ -62,6 +62,13 @@ func (f *scoreFlags) run(c *cobra.Command, env Env) error {
 	if f.batchTokens < 1 {
 		return usagef("--batch-tokens %d: want 1 or more", f.batchTokens)
 	}
+	if f.dump != "" && f.dump == f.gradients {
+		return usagef("--dump and --gradients both name %s", f.dump)
+	}
+	inputs := []input{{"model", f.model}, {"adapter", f.adapter}, {"data", f.data.path}}
+	if err := errors.Join(checkFile("dump", f.dump, inputs...), checkFile("gradients", f.gradients, inputs...)); err != nil {
+		return err
+	}
 	rows, err := f.data.rows(c.Context(), c.ErrOrStderr(), f.model)
 	if err != nil {
 		return err

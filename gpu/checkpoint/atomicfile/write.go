@@ -49,6 +49,30 @@ func Remove(path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// MkdirAll creates dir, with all parents that are missing. When it returns, their
+// names are on the disk.
+func MkdirAll(dir string) error {
+	var missing []string
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) {
+			break // here it begins, or os.MkdirAll will say what is wrong
+		}
+		missing = append(missing, at)
+		if at == filepath.Dir(at) {
+			break // a root that is not there
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, made := range missing {
+		if err := syncDir(filepath.Dir(made)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // create opens a hidden file for the bytes of path and claims it. Until it is
 // claimed, another writer may take it for a dead one's and remove it.
 func create(path string) (*os.File, error) {

@@ -72,7 +72,7 @@ func Save(dir string, c Config, tensors []safetensors.Output) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := atomicfile.MkdirAll(dir); err != nil {
 		return err
 	}
 	if err := saveWeights(dir, tensors); err != nil {
