@@ -32,6 +32,39 @@ func Sketch(c Config, dev device.Device, o OpenOptions, stored string) (*Model, 
 	return sketch(c, dev, params)
 }
 
+// SketchDir is a sketch of the model in dir, as [OpenWith] would keep it, with the
+// adapter in another directory on top where one is named. Of the files only what
+// describes them is read.
+func SketchDir(dir, adapter string, dev device.Device, o OpenOptions) (*Model, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := StoredFormat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if stored == "torch" {
+		stored = device.F32.String() // widened as it is read
+	}
+	m, err := Sketch(c, dev, o, stored)
+	if err != nil {
+		return nil, err
+	}
+	before, hasPrefix, err := ReadPrefixConfig(dir)
+	if hasPrefix && err == nil {
+		err = m.attachPrefix(before, 0, nil)
+	}
+	if adapter != "" && err == nil {
+		err = m.LoadAdapter(adapter)
+	}
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
 // Sketch is one of the model as it is kept, with its adapters.
 func (m *Model) Sketch(dev device.Device) (*Model, error) {
 	base := newParams(m.cfg.specs())

@@ -2,6 +2,7 @@ package finetune
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/device"
@@ -19,6 +20,45 @@ type Job struct {
 	Conversations int  // in it
 	Longest       int  // tokens of the longest conversation
 	Validated     bool // there is a validation set
+}
+
+// Foresee is the forecast of a training on dev, before its model is loaded, with
+// as few layers computed twice as keep it within [Options.Memory], or within the
+// device's memory where that is 0. The error is a [DoesNotFitError] where nothing
+// keeps it there.
+func Foresee(dev device.Device, sketch func(device.Device) (*chatglm.Model, error), train, val []Example, o Options) (Forecast, error) {
+	model, err := sketch(dry.New(dry.Like(dev)).Checked())
+	if err != nil {
+		return Forecast{}, err
+	}
+	defer model.Close()
+	d, err := newData(train, val, o, model.Config().PaddedVocabSize)
+	if err != nil {
+		return Forecast{}, err
+	}
+	return newJob(sketch, d, o).fit(dev)
+}
+
+// newJob is the training on d.
+func newJob(sketch func(device.Device) (*chatglm.Model, error), d data, o Options) Job {
+	largest := d.largest(o.BatchTokens)
+	return Job{
+		Sketch: sketch, Options: o, Tokens: largest.tokens, Conversations: largest.conversations,
+		Longest: slices.Max(lengths(slices.Concat(d.train, d.held))), Validated: len(d.val) > 0,
+	}
+}
+
+// fit is Fit with the limit that the options or the device have.
+func (j Job) fit(dev device.Device) (Forecast, error) {
+	info := dev.Info()
+	limit := int64(j.Options.Memory)
+	if limit == 0 {
+		limit = info.Memory
+	}
+	if limit == 0 {
+		return j.Forecast(dry.Like(dev), 0)
+	}
+	return j.Fit(dry.Like(dev), limit, info.InPlace)
 }
 
 // A Forecast is what a training takes, in bytes: of the device's memory, but for

@@ -149,7 +149,7 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 		r.state.Identity, r.state.Parts = digest, &parts
 	}
 	largest := r.data.largest(o.BatchTokens)
-	if err := r.fit(largest); err != nil {
+	if err := r.fit(); err != nil {
 		return nil, err
 	}
 	if r.updater, err = allocate(model, o, largest); err != nil {

@@ -140,24 +140,18 @@ func (f *planFlags) machine(env Env) (m dry.Machine, r dry.Rates, host bool, don
 
 // job is the training that the flags describe.
 func (f *planFlags) job() (finetune.Job, error) {
-	config, err := chatglm.ParseShape(f.shape)
-	stored := f.stored
-	if f.model != "" {
-		if config, err = chatglm.ReadConfig(f.model); err == nil {
-			stored, err = chatglm.StoredFormat(f.model)
-		}
-		if stored == "torch" {
-			stored = "fp32"
-		}
-	}
-	if err != nil {
-		return finetune.Job{}, err
-	}
 	o := chatglm.OpenOptions{Weights: f.device.weights}
+	sketch := func(dev device.Device) (*chatglm.Model, error) { return chatglm.SketchDir(f.model, "", dev, o) }
+	if f.model == "" {
+		config, err := chatglm.ParseShape(f.shape)
+		if err != nil {
+			return finetune.Job{}, err
+		}
+		sketch = func(dev device.Device) (*chatglm.Model, error) { return chatglm.Sketch(config, dev, o, f.stored) }
+	}
 	tokens := max(f.options.BatchTokens, f.length)
 	return finetune.Job{
-		Sketch:  func(dev device.Device) (*chatglm.Model, error) { return chatglm.Sketch(config, dev, o, stored) },
-		Options: f.options, Tokens: tokens, Conversations: max(1, tokens/f.length), Longest: f.length, Validated: true,
+		Sketch: sketch, Options: f.options, Tokens: tokens, Conversations: max(1, tokens/f.length), Longest: f.length, Validated: true,
 	}, nil
 }
 
