@@ -97,8 +97,12 @@ func (p *Progress) left(at time.Time, done, total int64) string {
 }
 
 func fraction(done, total int64) string {
-	if total <= 0 {
+	switch {
+	case total > 0:
+	case done > 0:
 		return fmt.Sprint(done)
+	default: // it begins, and nobody knows how much there is
+		return ""
 	}
 	return fmt.Sprintf("%d/%d", done, total)
 }
