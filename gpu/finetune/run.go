@@ -79,7 +79,7 @@ func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Opti
 		return Result{}, err
 	}
 	if err := r.loop(ctx); err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && !errors.Is(err, errBelied) {
 			return r.result(), errors.Join(ctx.Err(), r.interrupted(context.WithoutCancel(ctx)))
 		}
 		var diverged *DivergedError

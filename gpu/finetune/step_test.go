@@ -2,6 +2,7 @@ package finetune
 
 import (
 	"bytes"
+	"context"
 	"math"
 	"strings"
 	"testing"
@@ -114,15 +115,24 @@ func (u *unequal) CrossEntropy(loss device.Tensor, hits device.Ints, dx, x devic
 
 // TestALossThatBeliesItsGradient: the device decides by the gradient whether to
 // update; a loss that says otherwise is an error, and no step that was skipped.
+// Nothing of it is saved, also where the run is cancelled then.
 func TestALossThatBeliesItsGradient(t *testing.T) {
 	o := toyOptions()
-	o.Accumulate = 1
-	r, err := Run(t.Context(), toyModel(t, &unequal{Device: open(t, 1), bad: 3}), counting(24, 0, 1), nil, o, Hooks{})
+	o.Accumulate, o.SaveEvery = 1, 0
+	store := inMemory{}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	batches := 0
+	r, err := Run(ctx, toyModel(t, &unequal{Device: open(t, 1), bad: 3}), counting(24, 0, 1), nil, o, Hooks{State: store, Heartbeat: func() {
+		if batches++; batches == 3 {
+			cancel()
+		}
+	}})
 	if err == nil || !strings.Contains(err.Error(), "step 3: the loss is +Inf, but its gradient is finite") {
 		t.Errorf("error %v", err)
 	}
-	if r.Steps != 2 || r.Skipped != 0 {
-		t.Errorf("%d steps, %d skipped", r.Steps, r.Skipped)
+	if r.Steps != 2 || r.Skipped != 0 || len(store) > 0 {
+		t.Errorf("%d steps, %d skipped, %d checkpoints", r.Steps, r.Skipped, len(store))
 	}
 }
 
