@@ -1,6 +1,7 @@
 package finetune
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -100,7 +101,7 @@ func (j Job) Forecast(m dry.Machine, recompute int) (f Forecast, err error) {
 	if err := prepare(model, j.Options); err != nil {
 		return f, err
 	}
-	if err := model.SetObjective(j.Options.objective()); err != nil {
+	if err := errors.Join(j.Options.checkGradients(model), model.SetObjective(j.Options.objective())); err != nil {
 		return f, err
 	}
 	f.Gradients = since()
@@ -228,8 +229,17 @@ func (j Job) advice(m dry.Machine, limit int64, f Forecast, takes func(Forecast)
 	if low >= j.Longest {
 		return fmt.Sprintf("set batch_tokens to %d or less", low)
 	}
-	if _, fits := with(func(o *Job) { o.Options.OptimizerBits = 8 }); fits {
-		return "set optimizer_bits to 8"
+	for _, fewer := range []struct {
+		text   string
+		change func(*Job)
+	}{
+		{"set optimizer_bits to 8", func(o *Job) { o.Options.OptimizerBits = 8 }},
+		{"set gradient_bits to 16", func(o *Job) { o.Options.GradientBits = 16 }},
+		{"set optimizer_bits to 8 and gradient_bits to 16", func(o *Job) { o.Options.OptimizerBits, o.Options.GradientBits = 8, 16 }},
+	} {
+		if _, fits := with(fewer.change); fits {
+			return fewer.text
+		}
 	}
 	const useful = 32 // tokens; a shorter conversation says nothing
 	if low >= useful {

@@ -32,7 +32,21 @@ func advanceCases() []testCase {
 			all = append(all, newAnswering(s, f).testCase())
 		}
 	}
-	return all
+	return append(all, damagedAnswer())
+}
+
+// damagedAnswer goes on after Sample has found no token: −1 counts as 0.
+func damagedAnswer() testCase {
+	const h = 5
+	table := newWeight(random("damaged"), device.F32, 4, h)
+	batch := device.Batch{IDs: []int32{1, 2, 3}, Positions: []int32{3, 0, 9}, CuSeqlens: []int32{0, 1, 2, 3}, Past: []int32{3, 0, 9}, Pages: []int32{0, 1, 2}}
+	return testCase{name: "Advance/damaged",
+		operands: append(table.operands("table"), inInts("ids", []int32{-1, 2, -1}), out("y", device.F32, rowsOf(table.values, []int32{0, 2, 0}, h))),
+		run: func(c *call) {
+			pass := c.pass(batch)
+			c.Advance(pass, c.i("ids"))
+			c.Embed(c.t("y"), table.matrix(c, "table"), pass, h)
+		}}
 }
 
 func newAnswering(s device.Heads, f device.Format) *answering {
