@@ -199,8 +199,8 @@ func (p *plan) write(s *term.Screen, f finetune.Forecast, r dry.Rates) {
 	table = append(table, []string{"in all", byteSize(p.Total), p.verdict()})
 	fmt.Fprint(s.W, s.Table(table, 1))
 	step := time.Duration(p.Seconds * float64(time.Second))
-	say(s.W, "a step of one micro-batch: about %s, %s tokens/s, %.1f TFLOP; longest: %s",
-		roundDuration(step), digits(int64(float64(p.Tokens)/p.Seconds)), f.Step.Flops()/1e12, strings.Join(first(f.Step.Longest(r), 3), ", "))
+	say(s.W, "%s", term.Wrap(fmt.Sprintf("a step of one micro-batch: about %s, %.3g tokens/s, %.3g TFLOP; longest: %s",
+		roundDuration(step), float64(p.Tokens)/p.Seconds, f.Step.Flops()/1e12, strings.Join(first(f.Step.Longest(r), 3), ", ")), s.Width, ""))
 	if p.steps > 0 {
 		say(s.W, "%s steps: about %s", digits(int64(p.steps)), roundDuration(step*time.Duration(p.steps)))
 	}
@@ -213,7 +213,7 @@ func (p *plan) verdict() string {
 	case p.Fits:
 		return "fits into " + byteSize(p.Limit)
 	}
-	return "does not fit into " + byteSize(p.Limit) + ": " + p.Advice
+	return "does not fit into " + byteSize(p.Limit)
 }
 
 // first are at most n of all.
