@@ -31,6 +31,9 @@ func lossCases() []testCase {
 	for i, s := range shapes {
 		for j, active := range activations {
 			for k, o := range []struct{ smoothing, kl float64 }{{0, 0}, {0.125, 0}, {0, 0.5}, {0.25, 2}} {
+				if (s.format != device.F32 && s.format != device.BF16 || s.m > 1000) && k%3 != 0 {
+					continue // frozen weights, and many rows: the plain loss and all of it together
+				}
 				c := &lossCase{lossProblem: lossProblem{m: s.m, h: s.h, v: s.v, smoothing: o.smoothing, kl: o.kl}, active: active}
 				c.name = fmt.Sprintf("ε=%g,λ=%g,M=%d,H=%d,V=%d,size=%g,W=%v,%v", o.smoothing, o.kl, s.m, s.h, s.v, s.size, s.format, active)
 				c.draw(s.format, s.size, (i+j+k)%2 == 0, (i+j+k)%3 > 0)
@@ -111,13 +114,13 @@ func (c *lossCase) cases() []testCase {
 		return inout(name, f, before, plus(before, scaled(grad, lossScale)))
 	}
 	dx := out("dx", c.active, scaled(a.dx, lossScale))
-	all := []testCase{test("loss"), test("hits", hits), test("dx", dx), test("dbias", dx, hits, held("dbias", f, a.dbias))}
+	all := []testCase{test("loss", hits), test("dx", dx), test("dbias", dx, hits, held("dbias", f, a.dbias))}
 	switch c.weight.format {
 	case device.BF16:
 		all = append(all, test("dW in bf16", dx, held("dW", device.BF16, a.dw)))
 		fallthrough
 	case device.F32:
-		all = append(all, test("all", dx, hits, held("dW", f, a.dw), held("dbias", f, a.dbias)), test("dW", held("dW", f, a.dw)))
+		all = append(all, test("all", dx, hits, held("dW", f, a.dw), held("dbias", f, a.dbias)))
 	}
 	return all
 }
