@@ -1,16 +1,20 @@
 // Matrix products after Goto and van de Geijn, "Anatomy of High-Performance
-// Matrix Multiplication" (2008): the right operand is packed into panels once, by
-// all; then blocks of the result are claimed by whoever is free, who packs the
-// rows of the left operand that it needs for itself, so that they never leave its
-// second cache. Each element is summed over k in runs of DEPTH words in ascending
-// order, whichever block it falls into and whoever computes that.
+// Matrix Multiplication" (2008), whose names MC, KC and NC are: the right operand
+// is packed into panels once, by all; then blocks of the result are claimed by
+// whoever is free, who packs the rows of the left operand that it needs for
+// itself, so that they never leave its second cache. Where one block has all the
+// rows, nobody else wants its panels of the right operand: they are packed by the
+// one who needs them, too, and never reach memory.
+//
+// Each element is summed over k in runs of KC words in ascending order, whichever
+// block it falls into and whoever computes that.
 #include "kernels.h"
 
 enum {
-	DOWN = 16,              // words of depth packed at a time from columns
-	DEPTH = 256,            // words of depth a tile runs through: its panels stay in the first two caches
-	TASK_ROWS = 128,        // at most, of a task
-	TASK_COLS = 512,        // at most: with DEPTH, half a second cache of 1 MB
+	DOWN = 16,              // words of k packed at a time from columns
+	KC = 256,               // words of k a tile runs through: its panels stay in the first two caches
+	MC = 128,               // rows of a block, about, at most
+	NC = 512,               // columns of a block, at most: with KC, half a second cache of 1 MB
 	RIGHT_WORDS = 4 << 20,  // of the right operand packed at once: 16 MB
 	WORTH_A_TEAM = 1 << 17, // multiplications below which one thread is faster
 	FEW_ROWS = 16,          // at most, for which packing would cost more than the product
@@ -23,56 +27,74 @@ struct gemm {
 	cpu *d;
 	const product *p;
 	const products *kernels;
-	long depth;              // words of k
-	long row_step, col_step; // of a task
-	long right_cols;         // packed at once
-	uint32_t *left, *right;  // left: row_step·DEPTH words of each worker
-	float *blocks;           // of each worker, where c is rounded: row_step·col_step sums
+	long words;             // of k
+	long mc, nc;            // rows and columns of a block
+	int own;                // one block has all the rows
+	long right_cols;        // packed at once
+	// left is mc·KC words of each worker. right is nc·KC of each worker, too, or all:
+	// run after run of KC words the panels of all columns, so that those of a block lie
+	// together. Panels over all of k would often be a power of two apart.
+	uint32_t *left, *right;
+	float *sums;            // of each worker, where c is rounded: mc·nc
 };
 
-// pack_right packs panel i of the right operand's columns from j0 on.
-static void pack_right(const struct gemm *g, long i, long j0, long cols) {
+// A block is rows i0… and columns j0… of the result.
+struct block {
+	long i0, rows, j0, cols;
+	uint32_t *left, *right;
+	long first, stride; // of the right operand's packed columns: the block's first, how many in all
+	float *sums;
+};
+
+// pack_right packs a panel of the right operand, columns j… and n words of k from
+// `from` on.
+static void pack_right(const struct gemm *g, uint32_t *to, long j, long from, long n) {
 	const product *p = g->p;
 	const products *k = g->kernels;
-	long col = i * k->nr;
-	long lanes = least(k->nr, cols - col);
+	long first = from * k->pairs, depth = least(n * k->pairs, p->k - first), lanes = least(k->nr, p->n - j);
 	if (p->format == F32 || p->format == BF16)
-		k->right(p->format, g->right + col * g->depth, k->nr, number(p->format, p->b, (j0 + col) * p->b_col), p->b_col, p->b_k, lanes, p->k);
+		k->right(p->format, to, k->nr, number(p->format, p->b, j * p->b_col + first * p->b_k), p->b_col, p->b_k, lanes, depth);
 	else
-		pack_narrow(g->d->isa, k, g->right + col * g->depth, p, j0 + col, lanes);
+		pack_narrow(g->d->isa, k, to, p, j, lanes, first, depth);
 }
 
-// compute_block computes rows i0… and columns j0+j1… of the result. Sums that are
-// to be rounded stay in `block` until they are complete.
-static void compute_block(const struct gemm *g, long i0, long j0, long j1, long cols, uint32_t *left, float *block) {
+// pack_left packs a block's rows of the left operand, n words of k from `from` on.
+static void pack_left(const struct gemm *g, const struct block *b, long from, long n) {
+	const product *p = g->p;
+	const products *k = g->kernels;
+	// Where k runs down the columns, a few of them at a time: lines that the next
+	// panel needs too are still in the first cache then.
+	long run = p->a_k == 1 ? n : least(DOWN, n);
+	for (long w = 0; w < n; w += run)
+		for (long i = 0; i < b->rows; i += k->mr) {
+			long first = (from + w) * k->pairs;
+			k->left(p->a_format, b->left + i * n + w * k->mr, k->mr, number(p->a_format, p->a, (b->i0 + i) * p->a_row + first * p->a_k), p->a_row, p->a_k,
+			        least(k->mr, b->rows - i), least(least(run, n - w) * k->pairs, p->k - first));
+		}
+}
+
+// compute_block computes a block. Sums that are to be rounded stay with the worker
+// until they are complete.
+static void compute_block(const struct gemm *g, const struct block *b) {
 	const product *p = g->p;
 	const products *k = g->kernels;
 	const isa *isa = g->d->isa;
-	long rows_end = least(i0 + g->row_step, p->m), cols_end = least(j1 + g->col_step, cols), width = cols_end - j1;
-	int rounded = p->c_format == BF16;
-	uint16_t *halves = (uint16_t *)p->c + i0 * p->ldc + j0 + j1;
-	float *c = rounded ? block : (float *)p->c + i0 * p->ldc + j0 + j1;
-	long ldc = rounded ? g->col_step : p->ldc;
-	for (long i = i0; rounded && p->add && i < rows_end; i++)
-		isa->decode(BF16, c + (i - i0) * ldc, halves + (i - i0) * p->ldc, NULL, 0, width);
-	for (long w = 0; w < g->depth; w += DEPTH) {
-		long depth = least(DEPTH, g->depth - w), from = w * k->pairs;
-		// Where k runs down the columns, a few of them at a time: lines that the next
-		// panel needs too are still in the first cache then.
-		long run = p->a_k == 1 ? depth : least(DOWN, depth);
-		for (long r = 0; r < depth; r += run)
-			for (long i = i0; i < rows_end; i += k->mr)
-				k->left(p->a_format, left + (i - i0) * depth + r * k->mr, k->mr, number(p->a_format, p->a, i * p->a_row + (from + r * k->pairs) * p->a_k), p->a_row, p->a_k,
-				        least(k->mr, p->m - i), least(least(run, depth - r) * k->pairs, p->k - from - r * k->pairs));
+	long at = b->i0 * p->ldc + b->j0;
+	uint16_t *rounded = p->c_format == BF16 ? (uint16_t *)p->c + at : NULL;
+	float *c = rounded ? b->sums : (float *)p->c + at;
+	long ldc = rounded ? g->nc : p->ldc;
+	for (long i = 0; rounded && p->add && i < b->rows; i++) isa->decode(BF16, c + i * ldc, rounded + i * p->ldc, NULL, 0, b->cols);
+	for (long w = 0; w < g->words; w += KC) {
+		long n = least(KC, g->words - w);
+		pack_left(g, b, w, n);
+		for (long j = 0; g->own && j < b->cols; j += k->nr) pack_right(g, b->right + j * n, b->j0 + j, w, n);
 		// Along the rows: pages and lines of c are written one after the other.
-		for (long i = i0; i < rows_end; i += k->mr) {
-			long rows = least(k->mr, p->m - i);
-			for (long j = j1; j < cols_end; j += k->nr)
-				k->tile(depth, left + (i - i0) * depth, g->right + j * g->depth + w * k->nr,
-				        c + (i - i0) * ldc + j - j1, ldc, rows, least(k->nr, cols - j),
-				        p->alpha, p->add || w > 0, p->bias ? p->bias + j0 + j : NULL);
-			for (long r = i - i0; rounded && w + DEPTH >= g->depth && r < i - i0 + rows; r++)
-				isa->round(halves + r * p->ldc, c + r * ldc, width);
+		for (long i = 0; i < b->rows; i += k->mr) {
+			long rows = least(k->mr, b->rows - i);
+			for (long j = 0; j < b->cols; j += k->nr)
+				k->tile(n, b->left + i * n, b->right + w * b->stride + (b->first + j) * n, c + i * ldc + j, ldc, rows, least(k->nr, b->cols - j),
+				        p->alpha, p->add || w > 0, p->bias ? p->bias + b->j0 + j : NULL);
+			for (long r = i; rounded && w + KC >= g->words && r < i + rows; r++) isa->round(rounded + r * p->ldc, c + r * ldc, b->cols);
 		}
 	}
 }
@@ -81,16 +103,30 @@ static void gemm_body(team *t, int worker, void *job) {
 	const struct gemm *g = job;
 	const product *p = g->p;
 	const products *k = g->kernels;
-	uint32_t *left = g->left + worker * g->row_step * DEPTH;
-	float *block = g->blocks ? g->blocks + worker * g->row_step * g->col_step : NULL;
+	struct block b = {.left = g->left + worker * g->mc * KC, .sums = g->sums ? g->sums + worker * g->mc * g->nc : NULL,
+	                  .right = g->own ? g->right + worker * g->nc * KC : g->right, .stride = g->own ? 0 : g->right_cols};
 	if (k->begin) k->begin();
 	for (long j0 = 0; j0 < p->n; j0 += g->right_cols) {
 		long cols = least(g->right_cols, p->n - j0);
-		for (long i; (i = team_claim(t)) < parts(cols, k->nr);) pack_right(g, i, j0, cols);
-		team_barrier(t);
+		if (!g->own) {
+			for (long j; (j = team_claim(t) * k->nr) < cols;)
+				for (long w = 0; w < g->words; w += KC) {
+					long n = least(KC, g->words - w);
+					pack_right(g, g->right + w * g->right_cols + j * n, j0 + j, w, n);
+				}
+			team_barrier(t);
+		}
 		// Down the rows first: the columns of the right operand stay in the cache.
-		long down = parts(p->m, g->row_step), tasks = parts(cols, g->col_step) * down;
-		for (long i; (i = team_claim(t)) < tasks;) compute_block(g, i % down * g->row_step, j0, i / down * g->col_step, cols, left, block);
+		long down = parts(p->m, g->mc), tasks = parts(cols, g->nc) * down;
+		for (long i; (i = team_claim(t)) < tasks;) {
+			long j = i / down * g->nc;
+			b.i0 = i % down * g->mc;
+			b.rows = least(g->mc, p->m - b.i0);
+			b.j0 = j0 + j;
+			b.cols = least(g->nc, cols - j);
+			b.first = g->own ? 0 : j;
+			compute_block(g, &b);
+		}
 		if (j0 + cols < p->n) team_barrier(t);
 	}
 	if (k->end) k->end();
@@ -162,17 +198,17 @@ void multiply(cpu *d, const product *p) {
 		return;
 	}
 	const products *k = d->bf16 ? &d->isa->bf16 : &d->isa->fp32;
-	struct gemm g = {.d = d, .p = p, .kernels = k};
-	g.depth = parts(p->k, k->pairs * k->multiple) * k->multiple;
-	g.right_cols = least(parts(p->n, k->nr), RIGHT_WORDS / g.depth / k->nr + 1) * k->nr;
-	g.row_step = TASK_ROWS / k->mr * k->mr;
-	g.col_step = TASK_COLS / k->nr * k->nr;
-	// Enough tasks that the last ones end together.
-	long enough = 4 * team_workers(d->team);
-	while (parts(p->m, g.row_step) * parts(p->n, g.col_step) < enough && g.col_step > 2 * k->nr) g.col_step /= 2;
-	while (parts(p->m, g.row_step) * parts(p->n, g.col_step) < enough && g.row_step > 2 * k->mr) g.row_step -= k->mr;
-	g.left = scratch(d, PACKED_LEFT, 4 * (size_t)(team_workers(d->team) * g.row_step * DEPTH));
-	g.right = scratch(d, PACKED_RIGHT, 4 * g.right_cols * g.depth);
-	if (p->c_format) g.blocks = scratch(d, BLOCKS, 4 * (size_t)(team_workers(d->team) * g.row_step * g.col_step));
+	long workers = team_workers(d->team);
+	struct gemm g = {.d = d, .p = p, .kernels = k, .mc = parts(MC, k->mr) * k->mr, .nc = NC / k->nr * k->nr};
+	g.words = parts(p->k, k->pairs * k->multiple) * k->multiple;
+	g.own = p->m <= g.mc;
+	// Enough blocks that the last ones end together.
+	long enough = 4 * workers;
+	while (parts(p->m, g.mc) * parts(p->n, g.nc) < enough && g.nc > 2 * k->nr) g.nc = parts(g.nc / 2, k->nr) * k->nr;
+	while (!g.own && parts(p->m, g.mc) * parts(p->n, g.nc) < enough && g.mc > 2 * k->mr) g.mc -= k->mr;
+	g.right_cols = g.own ? p->n : least(parts(p->n, k->nr), RIGHT_WORDS / g.words / k->nr + 1) * k->nr;
+	g.left = scratch(d, PACKED_LEFT, 4 * (size_t)(workers * g.mc * KC));
+	g.right = scratch(d, PACKED_RIGHT, 4 * (size_t)(g.own ? workers * g.nc * KC : g.right_cols * g.words));
+	if (p->c_format) g.sums = scratch(d, BLOCKS, 4 * (size_t)(workers * g.mc * g.nc));
 	if (!d->fault) team_run(d->team, p->m * p->n * p->k >= WORTH_A_TEAM, gemm_body, &g);
 }

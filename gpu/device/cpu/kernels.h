@@ -63,9 +63,9 @@ typedef struct product {
 	const float *bias; // [N], not with add
 } product;
 void multiply(cpu *d, const product *p);
-// pack_narrow packs columns col… of a narrow b, narrow_dots computes rows m…
-// and columns j… of c: multiply's ways with one.
-void pack_narrow(const isa *isa, const products *kernels, void *to, const product *p, long col, long lanes);
+// pack_narrow packs columns col… of a narrow b, `depth` of k from first_k on;
+// narrow_dots computes rows m… and columns j… of c: multiply's ways with one.
+void pack_narrow(const isa *isa, const products *kernels, void *to, const product *p, long col, long lanes, long first_k, long depth);
 void narrow_dots(const cpu *d, const product *p, long m, long rows, long j, long cols);
 
 // A piece is c[m,n] (+)= a·b as part of a task, a by both strides, rows of b
