@@ -77,6 +77,11 @@ func (f deviceFlags) load(dir, adapter string) (model *chatglm.Model, done func(
 	if err != nil {
 		return nil, nil, err
 	}
+	return f.loadOn(dev, dir, adapter)
+}
+
+// loadOn is load on a device that is open; done closes it, and so does an error.
+func (f deviceFlags) loadOn(dev device.Device, dir, adapter string) (model *chatglm.Model, done func(), err error) {
 	if model, err = chatglm.OpenWith(dir, dev, chatglm.OpenOptions{Weights: f.weights}); err != nil {
 		return nil, nil, errors.Join(err, dev.Close())
 	}

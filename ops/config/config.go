@@ -20,10 +20,14 @@ import (
 
 // Config is a process's whole configuration.
 type Config struct {
-	// Dir holds everything the process keeps: broker, artifacts, keys, caches.
+	// Dir holds everything the process keeps: broker, artifacts, keys.
 	// Default: glmflow in the user's data directory ($XDG_DATA_HOME or
 	// ~/.local/share).
 	Dir string `yaml:"dir" env:"DIR"`
+	// Cache holds what can be made again and is shared by all directories: the
+	// demo's base model. Default: glmflow in the user's cache directory
+	// ($XDG_CACHE_HOME or ~/.cache).
+	Cache string `yaml:"cache" env:"CACHE"`
 	// NATS is the URL of a nats-server of 2.14.2 or newer with JetStream; empty
 	// embeds one. Default "".
 	NATS string `yaml:"nats" env:"NATS"`
