@@ -22,10 +22,9 @@ struct attention {
 	heads s;
 	const float *qkv, *dout, *o, *lse;
 	float *out, *out_lse, *dqkv;
-	const int32_t *starts;
+	const pass *pass;
 	prefix p, dp;
-	const span *blocks;
-	long n, count, fixed; // sequences, blocks of the pack, blocks of the prefix
+	long count, fixed; // blocks of the pack, blocks of the prefix
 	float *keys, *values; // transposed: [block, G, D, BLOCK]
 	float *dk, *dv;      // of each query head by itself: [M, A, D]
 	float *pk, *pv;      // those of the prefix: [N, A, D]
@@ -34,6 +33,13 @@ struct attention {
 	long local_floats;
 	float root;          // 1/√D
 };
+
+// block_of is the i-th block; those of the prefix come last.
+static span block_of(const struct attention *a, long i) {
+	if (i < a->count) return a->pass->spans[i];
+	long first = (i - a->count) * BLOCK;
+	return (span){-1, (int32_t)first, (int32_t)least(BLOCK, a->p.n - first)};
+}
 
 // multiplied is a product of blocks; local is the worker's memory.
 static void multiplied(const struct attention *a, float *local, float *c, long ldc, const float *x, long x_row, long x_col, const float *y, long ldy, long m, long n, long k, int add) {
@@ -44,13 +50,13 @@ static void multiplied(const struct attention *a, float *local, float *c, long l
 typedef struct lines { const float *first; long next; } lines;
 
 static lines keys_of(const struct attention *a, long block, long g) {
-	span b = a->blocks[block];
+	span b = block_of(a, block);
 	if (block >= a->count) return (lines){a->p.k + b.first * a->p.stride + g * a->s.d, a->p.stride};
 	return (lines){key(a->qkv + b.first * width(a->s), a->s, g), width(a->s)};
 }
 
 static lines values_of(const struct attention *a, long block, long g) {
-	span b = a->blocks[block];
+	span b = block_of(a, block);
 	if (block >= a->count) return (lines){a->p.v + b.first * a->p.stride + g * a->s.d, a->p.stride};
 	return (lines){value(a->qkv + b.first * width(a->s), a->s, g), width(a->s)};
 }
@@ -58,7 +64,7 @@ static lines values_of(const struct attention *a, long block, long g) {
 // transpose_task transposes the keys, and the values where wanted, of one
 // block and one group; lanes beyond the block are zero.
 static void transpose_task(const struct attention *a, long i) {
-	long block = i / a->s.g, g = i % a->s.g, rows = a->blocks[block].rows, at = i * a->s.d * BLOCK;
+	long block = i / a->s.g, g = i % a->s.g, rows = block_of(a, block).rows, at = i * a->s.d * BLOCK;
 	lines k = keys_of(a, block, g), v = values_of(a, block, g);
 	a->d->isa->transpose(a->keys + at, BLOCK, k.first, k.next, 1, rows, a->s.d);
 	if (a->values) a->d->isa->transpose(a->values + at, BLOCK, v.first, v.next, 1, rows, a->s.d);
@@ -69,7 +75,7 @@ static void forward_task(const struct attention *a, long i, int worker) {
 	heads s = a->s;
 	const isa *k = a->d->isa;
 	long qb = i / s.a, head = i % s.a, g = head / (s.a / s.g);
-	span q = a->blocks[qb];
+	span q = block_of(a, qb);
 	float *scores = a->local + worker * a->local_floats, *sum = scores + BLOCK * BLOCK, *top = sum + BLOCK;
 	float *o = a->out + q.first * s.a * s.d + head * s.d;
 	const float *query = a->qkv + q.first * width(s) + head * s.d;
@@ -78,9 +84,9 @@ static void forward_task(const struct attention *a, long i, int worker) {
 		sum[r] = 0;
 	}
 	long first = qb;
-	while (first > 0 && a->blocks[first - 1].sequence == q.sequence) first--;
+	while (first > 0 && block_of(a, first - 1).sequence == q.sequence) first--;
 	for (long i = 0; i < a->fixed + qb - first + 1; i++) {
-		long kb = i < a->fixed ? a->count + i : first + i - a->fixed, rows = a->blocks[kb].rows;
+		long kb = i < a->fixed ? a->count + i : first + i - a->fixed, rows = block_of(a, kb).rows;
 		lines values = values_of(a, kb, g);
 		multiplied(a, scores, scores, BLOCK, query, width(s), 1, a->keys + (kb * s.g + g) * s.d * BLOCK, BLOCK, q.rows, BLOCK, s.d, 0);
 		for (long r = 0; r < q.rows; r++) {
@@ -109,18 +115,16 @@ static void forward_body(team *t, int worker, void *job) {
 // prepare cuts the pack into blocks and reserves the scratch memory.
 static int prepare(struct attention *a, int backward) {
 	heads s = a->s;
-	long rows = a->starts[a->n], most = parts(rows, BLOCK) + a->n + parts(a->p.n, BLOCK), each = most * s.g * s.d * BLOCK;
+	long rows = a->pass->m;
+	a->count = a->pass->span_count;
+	a->fixed = parts(a->p.n, BLOCK);
+	long each = (a->count + a->fixed) * s.g * s.d * BLOCK;
 	int workers = team_workers(a->d->team);
-	span *blocks = scratch(a->d, GATHERED, (size_t)most * sizeof(span));
 	a->keys = scratch(a->d, TRANSPOSED, 4 * (size_t)each * (backward ? 2 : 1));
 	long longest = BLOCK > s.d ? BLOCK : s.d;
 	a->local_floats = LOCAL + piece_words(a->d, BLOCK, longest, longest);
 	a->local = scratch(a->d, PER_WORKER, 4 * (size_t)(a->local_floats * workers));
-	if (!blocks || !a->keys || !a->local) return 0;
-	a->count = spans(blocks, a->starts, a->n);
-	int32_t whole[2] = {0, (int32_t)a->p.n};
-	a->fixed = spans(blocks + a->count, whole, 1);
-	a->blocks = blocks;
+	if (!a->keys || !a->local) return 0;
 	a->root = 1 / sqrtf((float)s.d);
 	if (!backward) return 1;
 	a->values = a->keys + each;
@@ -133,11 +137,11 @@ static int prepare(struct attention *a, int backward) {
 	return 1;
 }
 
-static int worth_a_team(const struct attention *a) { return (long)a->starts[a->n] * a->s.a * a->s.d > 1 << 13; }
+static int worth_a_team(const struct attention *a) { return a->pass->m * a->s.a * a->s.d > 1 << 13; }
 
-void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p) {
-	struct attention a = {.d = d, .s = s, .qkv = qkv, .out = o, .out_lse = lse, .starts = starts, .n = n, .p = p};
-	if (prepare(&a, 0)) team_run(d->team, worth_a_team(&a), forward_body, &a);
+void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const pass *pass, heads s, prefix p) {
+	struct attention a = {.d = d, .s = s, .qkv = qkv, .out = o, .out_lse = lse, .pass = pass, .p = p};
+	if (prepare(&a, 0)) region(d, worth_a_team(&a), forward_body, &a);
 }
 
 // delta_task is Σ do·o of one block.
@@ -153,7 +157,7 @@ static void pair_task(const struct attention *a, long qb, long kb, long head, fl
 	heads s = a->s;
 	const isa *k = a->d->isa;
 	long g = head / (s.a / s.g), w = width(s), wide = s.a * s.d;
-	span q = a->blocks[qb], b = a->blocks[kb];
+	span q = block_of(a, qb), b = block_of(a, kb);
 	float *ds = p + BLOCK * BLOCK;
 	const float *query = a->qkv + q.first * w + head * s.d, *dout = a->dout + q.first * wide + head * s.d;
 	long at = (kb * s.g + g) * s.d * BLOCK;
@@ -168,16 +172,16 @@ static void pair_task(const struct attention *a, long qb, long kb, long head, fl
 // query_task is dq (+)= dS·k of a pair.
 static void query_task(const struct attention *a, long qb, long kb, long head, float *p, int add) {
 	heads s = a->s;
-	span q = a->blocks[qb];
+	span q = block_of(a, qb);
 	lines keys = keys_of(a, kb, head / (s.a / s.g));
-	multiplied(a, p, a->dqkv + q.first * width(s) + head * s.d, width(s), p + BLOCK * BLOCK, BLOCK, 1, keys.first, keys.next, q.rows, s.d, a->blocks[kb].rows, add);
+	multiplied(a, p, a->dqkv + q.first * width(s) + head * s.d, width(s), p + BLOCK * BLOCK, BLOCK, 1, keys.first, keys.next, q.rows, s.d, block_of(a, kb).rows, add);
 }
 
 // key_task is dv (+)= Pᵀ·do and dk (+)= dSᵀ·q of a pair.
 static void key_task(const struct attention *a, long qb, long kb, long head, float *p, int add) {
 	heads s = a->s;
 	long w = width(s), wide = s.a * s.d;
-	span q = a->blocks[qb], b = a->blocks[kb];
+	span q = block_of(a, qb), b = block_of(a, kb);
 	float *dk = kb < a->count ? a->dk : a->pk, *dv = kb < a->count ? a->dv : a->pv;
 	long to = b.first * wide + head * s.d;
 	multiplied(a, p, dv + to, wide, p, 1, BLOCK, a->dout + q.first * wide + head * s.d, wide, b.rows, s.d, q.rows, add);
@@ -188,8 +192,8 @@ static void key_task(const struct attention *a, long qb, long kb, long head, flo
 // dv.
 static void sequence_task(const struct attention *a, long sequence, long head, float *local) {
 	long first = 0, end;
-	while (first < a->count && a->blocks[first].sequence < sequence) first++;
-	for (end = first; end < a->count && a->blocks[end].sequence == sequence;) end++;
+	while (first < a->count && block_of(a, first).sequence < sequence) first++;
+	for (end = first; end < a->count && block_of(a, end).sequence == sequence;) end++;
 	for (long kb = a->count; kb < a->count + a->fixed; kb++)
 		for (long qb = first; qb < end; qb++) {
 			pair_task(a, qb, kb, head, local);
@@ -250,10 +254,10 @@ static void backward_body(team *t, int worker, void *job) {
 		if (i < transposed)
 			transpose_task(a, i);
 		else
-			delta_task(a, a->blocks[i - transposed]);
+			delta_task(a, block_of(a, i - transposed));
 	}
 	team_barrier(t);
-	long sequences = a->dqkv ? a->n * s.a : 0, fixed = a->dp.n ? a->fixed : 0;
+	long sequences = a->dqkv ? a->pass->s * s.a : 0, fixed = a->dp.n ? a->fixed : 0;
 	piece_begin(a->d);
 	for (long i; (i = team_claim(t)) < sequences + fixed * s.a;) {
 		if (i < sequences)
@@ -266,13 +270,13 @@ static void backward_body(team *t, int worker, void *job) {
 	long grouped = a->dqkv ? a->count : 0;
 	for (long i; (i = team_claim(t)) < grouped + fixed;) {
 		if (i < grouped)
-			group_task(a, a->blocks[i]);
+			group_task(a, block_of(a, i));
 		else
-			prefix_group_task(a, a->blocks[a->count + i - grouped]);
+			prefix_group_task(a, block_of(a, a->count + i - grouped));
 	}
 }
 
-void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p, prefix dp) {
-	struct attention a = {.d = d, .s = s, .qkv = qkv, .dout = dout, .o = o, .lse = lse, .dqkv = dqkv, .starts = starts, .n = n, .p = p, .dp = dp};
-	if (prepare(&a, 1)) team_run(d->team, worth_a_team(&a), backward_body, &a);
+void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const pass *pass, heads s, prefix p, prefix dp) {
+	struct attention a = {.d = d, .s = s, .qkv = qkv, .dout = dout, .o = o, .lse = lse, .dqkv = dqkv, .pass = pass, .p = p, .dp = dp};
+	if (prepare(&a, 1)) region(d, worth_a_team(&a), backward_body, &a);
 }

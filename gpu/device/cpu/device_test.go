@@ -12,7 +12,7 @@ import (
 // TestConformance runs the suite with every instruction set of this processor.
 func TestConformance(t *testing.T) {
 	suite := devicetest.NewSuite()
-	for _, isa := range []string{"portable", "avx2", "avx512", "avx512bf16", "amx"} {
+	for _, isa := range tables {
 		for precision, tolerance := range map[string]devicetest.Tolerance{"fp32": devicetest.FP32, "bf16": devicetest.BF16} {
 			t.Run(isa+"-"+precision, func(t *testing.T) {
 				probe, err := open(device.Options{Workers: 1}, isa)
@@ -26,7 +26,7 @@ func TestConformance(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					return d
+					return device.Checked(d)
 				}, tolerance)
 			})
 		}

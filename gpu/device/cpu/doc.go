@@ -9,8 +9,9 @@
 //	linear.c norm.c attention.c cached.c loss.c vector.c optimizer.c
 //	                the operators: how the work is cut into tasks
 //	isa.h isa.c     the table of inner kernels, and which one this processor gets
-//	vec.h pack.h pairs.h tile.h block.h rows.h steps.h
-//	                the inner kernels, written once on vectors of LANES floats
+//	vec.h vec_*.h   vectors of LANES floats, and what only one instruction set can do with them
+//	pack.h pairs.h tile.h block.h narrow.h rows.h steps.h
+//	                the inner kernels, written once on those vectors
 //	isa_*.c         compile those headers for one instruction set each
 //
 // # Guarantees
@@ -25,6 +26,10 @@
 // Attention rounds only where the processor multiplies pairs of bfloat16.
 // Products of up to sixteen rows and attention over a cache are float32 always:
 // those wait for memory.
+//
+// Activations may be bfloat16 in memory with either precision (linear_forward,
+// linear_backward, piece_of and output_loss in kernels.h): packing widens or
+// copies them, and a result is rounded once, when its sum is complete.
 //
 // Building needs a C compiler; without cgo [Open] says so, and gpu.Open falls
 // back to the reference device.

@@ -13,7 +13,7 @@ static int supported(const isa *list[5]) {
 	if (bf16 && amx_allowed()) list[n++] = &isa_amx;
 	if (bf16) list[n++] = &isa_avx512bf16;
 	if (avx512) list[n++] = &isa_avx512;
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[n++] = &isa_avx2;
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) list[n++] = &isa_avx2;
 #endif
 	list[n++] = &isa_portable;
 	return n;

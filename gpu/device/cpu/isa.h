@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "format.h"
+
 // A block of attention is BLOCK queries by BLOCK keys.
 enum { BLOCK = 64 };
 
@@ -20,9 +22,11 @@ typedef struct code {
 
 // A packer copies an operand of a product into a panel of `width` lanes: rows of
 // the left operand, columns of the right one. Element k of lane l is at
-// src[l·lane_stride + k·k_stride], one of the strides being 1. A panel's order is
-// what the tile wants to read; lanes beyond `lanes` and depth beyond k are zero.
-typedef void packer(void *dst, long width, const float *src, long lane_stride, long k_stride, long lanes, long k);
+// src[l·lane_stride + k·k_stride], one of the strides being 1, and is a float or,
+// with format BF16, a bfloat16. A panel's order is
+// what the tile wants to read; lanes beyond `lanes` and depth beyond k are zero. A
+// width is less than a vector's or a multiple of it.
+typedef void packer(int format, void *dst, long width, const void *src, long lane_stride, long k_stride, long lanes, long k);
 
 // products are how matrices of one precision are multiplied.
 typedef struct products {
@@ -38,13 +42,15 @@ typedef struct products {
 typedef struct isa {
 	const char *name;
 	products fp32, bf16;
-	packer *transpose; // to float32, any width
+	// A packer of floats that keeps them, any width.
+	void (*transpose)(void *dst, long width, const float *src, long lane_stride, long k_stride, long lanes, long k);
 	// y[r·ldy + j] = alpha·x[r]·w[j] + (add ? y : bias or 0) for r < m ≤ 4, j < n.
 	void (*dots)(float *y, long ldy, const float *x, long ldx, const float *w, long ldw, long m, long n, long k, float alpha, int add, const float *bias);
 	// The same with w in a narrow format, whole rows with no space between; and n
 	// numbers of such a row from number `from` on, a multiple of nr or of 16.
 	void (*narrow_dots)(int format, float *y, long ldy, const float *x, long ldx, const void *w, const float *scales, long m, long n, long k, float alpha, int add, const float *bias);
 	void (*decode)(int format, float *dst, const void *row, const float *scales, long from, long n);
+	void (*round)(uint16_t *dst, const float *src, long n); // to bfloat16, ties to even
 	// c[m,n] (+)= a·b, a by both strides, rows of b contiguous.
 	void (*block)(float *c, long ldc, const float *a, long a_row, long a_col, const float *b, long ldb, long m, long n, long k, int add);
 
@@ -54,26 +60,33 @@ typedef struct isa {
 	void (*scores_backward)(float *p, float *dp, long valid, float scale, float lse, float delta);
 	float (*inner)(const float *x, const float *y, long n);
 
-	// Rows and runs.
-	float (*norm)(float *y, float *x, const float *res, const float *w, long h, float eps);
-	void (*norm_backward)(float *dx, float *dw, const float *dy, const float *x, const float *w, float rstd, long h);
-	void (*swiglu)(float *z, const float *u, long f);
-	void (*swiglu_backward)(float *du, const float *dz, const float *u, long f);
+	// Rows.
+	float (*norm)(tensor y, tensor sum, tensor x, tensor res, const float *w, long h, float eps);
+	void (*norm_backward)(tensor dx, float *dw, tensor dy, tensor x, const float *w, float rstd, long h);
+	void (*swiglu)(tensor z, tensor u, long f);
+	void (*swiglu_backward)(tensor du, tensor dz, tensor u, long f);
+	void (*rotary)(tensor x, const float *turn, long n, float sign);
+	void (*sum_rows)(tensor y, tensor x, const int32_t *row, long rows, long n);
 	float (*loss)(float *z, long v, long target, float scale, int gradient);
 	float (*loss_toward)(float *z, float *base, long v, long target, float smoothing, float anchor, float scale);
-	void (*rotary)(float *x, const float *turn, long n, float sign);
+	// Whether z[target] is the largest of v, of equal ones the first.
+	int (*likeliest)(const float *z, long v, long target);
+
+	// Runs.
 	void (*axpy)(float *y, float a, const float *x, long n);
 	void (*scale)(float *x, float a, long n);
-	double (*squares)(const float *x, long n);
+	void (*convert)(tensor y, tensor x, long n);
+	double (*squares)(tensor x, long n);
 	void (*tanh)(float *y, const float *x, long n);
 	void (*tanh_backward)(float *dx, const float *dy, const float *y, long n);
-	void (*noise)(float *x, float a, uint64_t first, long n, uint64_t seed);
-	void (*dropout)(float *y, const float *x, uint64_t first, long n, float p, uint64_t seed, int add);
+	void (*noise)(tensor x, float a, uint64_t first, long n, uint64_t seed);
+	void (*dropout)(tensor y, tensor x, uint64_t first, long n, float p, uint64_t seed, int add);
 
 	// Optimizers: constants are listed in optimizer.h; n ≤ MOMENT_BLOCK for codes.
-	void (*adamw)(float *p, const float *g, float *m, float *v, long n, const float constants[9]);
-	void (*sgd)(float *p, const float *g, float *m, long n, const float constants[6]);
-	void (*lion)(float *p, const float *g, float *m, long n, const float constants[7]);
+	void (*adamw)(weights w, tensor g, float *m, float *v, long n, float factor, const float constants[8]);
+	void (*sgd)(weights w, tensor g, float *m, long n, float factor, const float constants[5]);
+	void (*lion)(weights w, tensor g, float *m, long n, float factor, const float constants[6]);
+	void (*average)(weights average, weights w, long n, float keep);
 	void (*widen)(float *x, const uint8_t *codes, float scale, const code *c, long n);
 	float (*narrow)(uint8_t *codes, const float *x, const code *c, long n); // returns the scale
 } isa;

@@ -5,6 +5,7 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
 #define LANES 16
 #define MR 14
+#define BLOCK_ROWS 6
 #define BLOCK_COLS 4
 #define NAME(f) f##_avx512bf16
 #define BF16_PRODUCTS
