@@ -1,44 +1,38 @@
-# glmflow. `make run` shows it, `make test` proves it; both install what they need.
-# Needs Go 1.26 and g++; cargo 1.78 or newer for Hugging Face's tokenizers, without
-# which the pure-Go encoder is used.
+# glmflow. `make run` shows it, `make test` proves it; both fetch what they need and
+# say what they build. Needs Go 1.26; g++ for the C kernels, without which the
+# device is plain Go; cargo 1.78 or newer for Hugging Face's tokenizers, without
+# which the encoder is.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 GO := ops/build/go.sh
-# What a build without a C compiler changes: the device and the encoder, and
-# their users.
-PURE := ./gpu/... ./stages/tokenize/... ./stages/train/...
+# Where the sources lie stays out of the binary. One setting for every target, so
+# that they share what is compiled.
+export GOFLAGS := $(strip $(shell go env GOFLAGS 2>/dev/null) -trimpath)
+# Without the symbols and lines that debuggers read; stack traces have theirs.
+STRIP := -s -w
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-build: tokenizers ## build bin/glmflow
-	$(GO) build -o bin/glmflow ./ops/cmd/glmflow
+build: machine ## build bin/glmflow
+	@ops/build/libtokenizers.sh >/dev/null
+	@LDFLAGS="$(STRIP)" ops/build/compile.sh glmflow ./ops/cmd/glmflow -o bin/glmflow
 
 run: build ## build, then run the whole flow once on generated customer logs
 	bin/glmflow demo
 
-cuda: tokenizers ## build bin/glmflow with the NVIDIA backend; it starts without a driver, too
-	TAGS=cuda $(GO) build -o bin/glmflow ./ops/cmd/glmflow
+cuda: machine ## build bin/glmflow with the NVIDIA backend; it starts without a driver, too
+	@ops/build/libtokenizers.sh >/dev/null
+	@TAGS=cuda LDFLAGS="$(STRIP)" ops/build/compile.sh glmflow ./ops/cmd/glmflow -o bin/glmflow
 
-test: tokenizers vet ## run every test: race detector, then without a C compiler
-	$(GO) test -race -timeout 20m ./...
-	@echo "== without tags: the pure-Go encoder"
-	go test ./gpu/chatglm/tokenizer/... ./gpu/chatglm/chat/...
-	@echo "== with tag cuda: the driver's package, without a driver"
-	TAGS=cuda $(GO) test ./gpu/device/cuda/...
-	@echo "== CGO_ENABLED=0: the pure-Go encoder and the reference device"
-	CGO_ENABLED=0 go test -timeout 20m $(PURE)
+test: machine ## run every test: race detector, then without a C compiler
+	@ops/build/test.sh
 
 vet: ## check formatting, and vet every build
-	@unformatted=$$(gofmt -l .); [[ -z $$unformatted ]] || { echo "gofmt these files (make fmt):"; echo "$$unformatted"; exit 1; }
-	go vet ./...
-	CGO_ENABLED=0 go build ./...
-	CGO_ENABLED=0 go vet ./...
-	go vet -tags hftokenizers ./gpu/chatglm/tokenizer/...
-	TAGS=cuda $(GO) vet ./gpu/ ./gpu/device/...
+	@ops/build/vet.sh
 
 bench: build ## measure the machine's limits, training, answering, then each kernel
 	bin/glmflow bench peak
@@ -62,7 +56,7 @@ clean: ## remove what was built; caches of other builds stay
 	rm -rf bin
 	go clean -testcache
 
-tokenizers:
-	@ops/build/libtokenizers.sh >/dev/null
+machine:
+	@ops/build/machine.sh
 
-.PHONY: help build run cuda test vet bench bench-peers parity fmt clean tokenizers
+.PHONY: help build run cuda test vet bench bench-peers parity fmt clean machine

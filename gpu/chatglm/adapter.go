@@ -3,8 +3,6 @@ package chatglm
 import (
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/glmflow/glmflow/gpu/checkpoint"
@@ -25,12 +23,12 @@ const (
 // AdapterKind says which adapter is in dir: KindLoRA for a PEFT directory,
 // KindPrefix for a prefix, "" for anything else, a whole model included.
 func AdapterKind(dir string) (string, error) {
-	_, err := os.Stat(filepath.Join(dir, peft.ConfigFile))
-	if err == nil {
-		return KindLoRA, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	isLoRA, err := peft.Find(dir)
+	if err != nil {
 		return "", err
+	}
+	if isLoRA {
+		return KindLoRA, nil
 	}
 	_, isPrefix, err := ReadPrefixConfig(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -104,17 +102,20 @@ func (m *Model) SaveAdapter(dir, base string) error {
 // trainable until [Model.TrainAdapters]. Adapters that the model has already are
 // replaced once the new one is known to fit.
 func (m *Model) LoadAdapter(dir string) error {
-	_, err := os.Stat(filepath.Join(dir, peft.ConfigFile))
-	if err == nil {
-		return m.loadLoRA(dir)
+	isLoRA, err := peft.Find(dir)
+	if err != nil {
+		return err
 	}
-	if c, ok, readErr := ReadPrefixConfig(dir); ok || readErr != nil && !errors.Is(readErr, fs.ErrNotExist) {
-		if readErr != nil {
-			return readErr
+	if !isLoRA {
+		c, isPrefix, err := ReadPrefixConfig(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
-		return m.loadPrefix(dir, c)
+		if isPrefix {
+			return m.loadPrefix(dir, c)
+		}
 	}
-	return err // of the file that most adapters have
+	return m.loadLoRA(dir) // what most adapters are
 }
 
 // removeParams takes weights away, all of a kind of adapter. If they were

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 
+	"github.com/glmflow/glmflow/gpu/checkpoint"
 	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
+	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
@@ -108,7 +111,7 @@ const maxConfig = 1 << 20
 // of the original configuration class, which differ from the 6B model's file.
 func ReadConfig(dir string) (Config, error) {
 	path := filepath.Join(dir, configFile)
-	f, err := os.Open(path)
+	f, err := openConfig(dir)
 	if err != nil {
 		return Config{}, err
 	}
@@ -130,6 +133,35 @@ func ReadConfig(dir string) (Config, error) {
 		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return file.Config, nil
+}
+
+// openConfig opens config.json in dir; weights without one are what an interrupted
+// save leaves.
+func openConfig(dir string) (*os.File, error) {
+	f, err := os.Open(filepath.Join(dir, configFile))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if files, _ := checkpoint.Files(dir); len(files) > 0 {
+		return nil, fmt.Errorf("%s has %s and no %s: writing it was interrupted, or it is neither a model nor a prefix", dir, files[0], configFile)
+	}
+	return nil, err
+}
+
+// save writes weights and config.json into dir, which is created. The
+// configuration of an earlier model goes before its weights are touched and the
+// new one comes last, so that no weights are read by one that is not theirs.
+func (c Config) save(dir string, weights []safetensors.Output, further map[string]any) error {
+	if err := atomicfile.MkdirAll(dir); err != nil {
+		return err
+	}
+	if err := atomicfile.Remove(filepath.Join(dir, configFile)); err != nil {
+		return err
+	}
+	if err := safetensors.CreateDir(dir, weights); err != nil {
+		return err
+	}
+	return c.write(dir, further)
 }
 
 // write puts config.json into dir, with every field that other loaders of

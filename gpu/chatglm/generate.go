@@ -130,6 +130,15 @@ func (m *Model) checkOptions(o GenerateOptions) (GenerateOptions, error) {
 	return o, nil
 }
 
+// CheckPrompt says why [Model.Generate] would refuse a prompt, so that it need not
+// cost the others their answers.
+func (m *Model) CheckPrompt(p []int32) error {
+	if err := m.checkPrompt(p); err != nil {
+		return fmt.Errorf("the prompt %w", err)
+	}
+	return nil
+}
+
 // checkPrompt finds what the network could not compute; the error continues
 // "prompt …".
 func (m *Model) checkPrompt(p []int32) error {

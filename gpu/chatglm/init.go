@@ -6,7 +6,6 @@ import (
 	"hash/fnv"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 
@@ -37,9 +36,6 @@ func Init(ctx context.Context, dir string, c Config, o InitOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
 	plain := format
 	if format.Quantised() {
 		plain = device.F16
@@ -55,14 +51,11 @@ func Init(ctx context.Context, dir string, c Config, o InitOptions) error {
 	}
 	inverse := c.inverse()
 	inverse.DType, _ = storedAs(plain, nil)
-	if err := safetensors.CreateDir(dir, append(out, inverse)); err != nil {
-		return err
-	}
 	further := formatKeys(plain)
 	if format.Quantised() {
 		further["quantization_bit"] = formatKeys(format)["quantization_bit"]
 	}
-	return c.write(dir, further)
+	return c.save(dir, append(out, inverse), further)
 }
 
 func (o InitOptions) format() (device.Format, error) {

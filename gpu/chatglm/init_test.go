@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -95,5 +96,37 @@ func TestInitIsTheSameEverywhere(t *testing.T) {
 		if math.Float32bits(got[i]) != want[i] {
 			t.Errorf("number %d is %#08x, want %#08x", i, math.Float32bits(got[i]), want[i])
 		}
+	}
+}
+
+// TestAHalfReplacedModelIsNone: weights of one model are never read by the
+// configuration of another, though both have the same shapes.
+func TestAHalfReplacedModelIsNone(t *testing.T) {
+	dir := t.TempDir()
+	c, _ := Shape("tiny")
+	if err := Init(t.Context(), dir, c, InitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	c.RopeRatio = 50
+	o := InitOptions{Seed: 1, OnProgress: func(done, total int64) {
+		if done > total/2 {
+			cancel()
+		}
+	}}
+	if err := Init(ctx, dir, c, o); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want a cancelled one", err)
+	}
+	if _, err := ReadConfig(dir); err == nil || !strings.Contains(err.Error(), "model.safetensors and no config.json: writing it was interrupted") {
+		t.Errorf("reading a half-replaced model: error %v, want a sentence", err)
+	}
+	if _, err := AdapterKind(dir); err == nil {
+		t.Error("a half-replaced directory was taken for something")
+	}
+	if err := Init(t.Context(), dir, c, o); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadConfig(dir); err != nil || got.RopeRatio != 50 {
+		t.Errorf("written again: rope_ratio %g, error %v", got.RopeRatio, err)
 	}
 }

@@ -3,6 +3,7 @@ package chatglm
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -185,6 +186,31 @@ func (m *Model) saveLoRA(dir, base string) error {
 	return peft.Save(dir, c, m.outputs((*Param).isLoRA))
 }
 
+// adapted lists the targets that an adapter of PEFT means, which are the same in
+// every layer.
+func (m *Model) adapted(modules peft.Targets) ([]string, error) {
+	var names []string
+	for _, t := range targets() {
+		layers := 0
+		for i := range m.layers {
+			if modules.Match(layerName(i, t.module)) {
+				layers++
+			}
+		}
+		switch layers {
+		case 0:
+		case len(m.layers):
+			names = append(names, t.name)
+		default:
+			return nil, fmt.Errorf("target_modules %v means %s in %d of %d layers: only adapters in all of them are supported", modules, t.name, layers, len(m.layers))
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("target_modules %v means no linear layer of this model: want query_key_value, dense, dense_h_to_4h or dense_4h_to_h", modules)
+	}
+	return names, nil
+}
+
 // loadLoRA reads PEFT's layout.
 func (m *Model) loadLoRA(dir string) error {
 	saved, file, err := peft.Open(dir)
@@ -192,15 +218,21 @@ func (m *Model) loadLoRA(dir string) error {
 		return err
 	}
 	defer file.Close()
+	adapted, err := m.adapted(saved.TargetModules)
+	if err != nil {
+		return fmt.Errorf("adapter %s: %w", dir, err)
+	}
 	c, err := LoRAConfig{
-		Rank: saved.R, Alpha: float32(saved.LoraAlpha), Dropout: float32(saved.LoraDropout), Targets: saved.TargetModules, RSLoRA: saved.RSLoRA,
+		Rank: saved.R, Alpha: float32(saved.LoraAlpha), Dropout: float32(saved.LoraDropout), Targets: adapted, RSLoRA: saved.RSLoRA,
 	}.withDefaults()
 	if err != nil {
 		return fmt.Errorf("adapter %s: %w", dir, err)
 	}
 	branches, tensors := m.branches(c), file.Tensors()
+	surplus := maps.Clone(tensors)
 	for _, n := range branches {
 		for _, s := range []spec{n.a, n.b} {
+			delete(surplus, s.name)
 			if shape, ok := tensors[s.name]; !ok {
 				return fmt.Errorf("adapter %s: tensor %q: %w", dir, s.name, safetensors.ErrNoTensor)
 			} else if !slices.Equal(shape, s.shape) {
@@ -208,8 +240,8 @@ func (m *Model) loadLoRA(dir string) error {
 			}
 		}
 	}
-	if have, want := len(tensors), 2*len(branches); have != want {
-		return fmt.Errorf("adapter %s: %d tensors, this base model takes %d", dir, have, want)
+	if len(surplus) > 0 {
+		return fmt.Errorf("adapter %s: %d of its %d tensors have no place in this base model, such as %q", dir, len(surplus), len(tensors), slices.Min(slices.Collect(maps.Keys(surplus))))
 	}
 	m.RemoveAdapters()
 	if err := m.attach(c, 0, func(p *Param, dst []float32) error { return file.Read(p.Name, dst) }); err != nil {

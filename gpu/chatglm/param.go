@@ -2,7 +2,6 @@ package chatglm
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -156,45 +155,16 @@ func (m *Model) Gradients() []device.Tensor {
 // Values copies a weight's numbers to the host, which BF16 weights in training
 // have in full.
 func (m *Model) Values(p *Param, dst []float32) error {
-	w := p.Weights()
-	if w.W.Empty() {
+	if p.Tensor().Empty() {
 		return fmt.Errorf("weight %s is kept in %v", p.Name, p.W.Format)
 	}
-	if w.W.Format == device.F32 {
-		m.dev.Download(device.Raw(dst), w.W.Mem)
-		return m.dev.Sync()
-	}
-	high, low := make([]uint16, len(dst)), make([]uint16, len(dst))
-	m.dev.Download(device.Raw(high), w.W.Mem)
-	if !w.Low.Empty() {
-		m.dev.Download(device.Raw(low), w.Low)
-	}
-	if err := m.dev.Sync(); err != nil {
-		return err
-	}
-	for i := range dst {
-		dst[i] = math.Float32frombits(device.Join(high[i], low[i]))
-	}
-	return nil
+	return p.Weights().Read(m.dev, dst)
 }
 
 // SetValues is the other direction.
 func (m *Model) SetValues(p *Param, src []float32) error {
-	w := p.Weights()
-	if w.W.Empty() {
+	if p.Tensor().Empty() {
 		return fmt.Errorf("weight %s is kept in %v", p.Name, p.W.Format)
 	}
-	if w.W.Format == device.F32 {
-		m.dev.Upload(w.W.Mem, device.Raw(src))
-		return m.dev.Sync()
-	}
-	high, low := make([]uint16, len(src)), make([]uint16, len(src))
-	for i, v := range src {
-		high[i], low[i] = device.Split(math.Float32bits(v))
-	}
-	m.dev.Upload(w.W.Mem, device.Raw(high))
-	if !w.Low.Empty() {
-		m.dev.Upload(w.Low, device.Raw(low))
-	}
-	return m.dev.Sync()
+	return p.Weights().Write(m.dev, src)
 }

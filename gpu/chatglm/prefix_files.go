@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/glmflow/glmflow/gpu/checkpoint"
-	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 )
 
 // officialDropout is that of the original prefix encoder, which no file says.
@@ -20,7 +18,7 @@ const officialDropout = 0.1
 // of the original project; ok is false when it says nothing of one.
 func ReadPrefixConfig(dir string) (c PrefixConfig, ok bool, err error) {
 	path := filepath.Join(dir, configFile)
-	f, err := os.Open(path)
+	f, err := openConfig(dir)
 	if err != nil {
 		return c, false, err
 	}
@@ -44,13 +42,7 @@ func ReadPrefixConfig(dir string) (c PrefixConfig, ok bool, err error) {
 // savePrefix writes the original project's layout. config.json is the model's
 // own, so that its loaders take the directory as it is.
 func (m *Model) savePrefix(dir, base string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if err := safetensors.CreateDir(dir, m.outputs((*Param).isPrefix)); err != nil {
-		return err
-	}
-	return m.cfg.write(dir, map[string]any{
+	return m.cfg.save(dir, m.outputs((*Param).isPrefix), map[string]any{
 		"pre_seq_len": m.prefix.Tokens, "prefix_projection": m.prefix.Projection, "base_model_name_or_path": base,
 	})
 }

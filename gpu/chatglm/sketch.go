@@ -22,22 +22,84 @@ func Sketch(c Config, dev device.Device, o OpenOptions, stored string) (*Model, 
 		return nil, err
 	}
 	params := newParams(c.specs())
-	m := newModel(c, dev, params)
-	m.sketch = true
 	for i, s := range c.specs() {
-		p, had := params[i], format
+		had := format
 		if format.Quantised() && !s.isLinear() {
 			had = device.F16
 		}
-		p.W.Format = o.format(s, had)
+		params[i].W.Format = o.format(s, had)
 	}
+	return sketch(c, dev, params)
+}
+
+// SketchDir is a sketch of the model in dir, as [OpenWith] would keep it, with the
+// adapter in another directory on top where one is named. Of the files only what
+// describes them is read.
+func SketchDir(dir, adapter string, dev device.Device, o OpenOptions) (*Model, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := StoredFormat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if stored == "torch" {
+		stored = device.F32.String() // widened as it is read
+	}
+	m, err := Sketch(c, dev, o, stored)
+	if err != nil {
+		return nil, err
+	}
+	before, hasPrefix, err := ReadPrefixConfig(dir)
+	if hasPrefix && err == nil {
+		err = m.attachPrefix(before, 0, nil)
+	}
+	if adapter != "" && err == nil {
+		err = m.LoadAdapter(adapter)
+	}
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Sketch is one of the model as it is kept, with its adapters.
+func (m *Model) Sketch(dev device.Device) (*Model, error) {
+	base := newParams(m.cfg.specs())
+	for i, p := range base {
+		p.W.Format = m.params[i].W.Format
+	}
+	other, err := sketch(m.cfg, dev, base)
+	if err != nil {
+		return nil, err
+	}
+	if m.lora != nil {
+		err = other.attach(m.lora.LoRAConfig, 0, nil)
+	}
+	if m.prefix != nil && err == nil {
+		err = other.attachPrefix(m.prefix.PrefixConfig, 0, nil)
+	}
+	if err != nil {
+		other.Close()
+		return nil, err
+	}
+	return other, nil
+}
+
+// sketch gives weights memory and no values.
+func sketch(c Config, dev device.Device, params []*Param) (*Model, error) {
 	if err := place(dev, params); err != nil {
 		return nil, err
 	}
+	m := newModel(c, dev, params)
+	m.sketch = true
 	for _, p := range params {
 		if p.block != nil {
 			continue
 		}
+		var err error
 		rows, n := p.Shape[0], p.Shape[1]
 		if p.own, err = dev.Alloc(rows * p.W.Format.Row(n)); err == nil {
 			p.W.Data = p.own

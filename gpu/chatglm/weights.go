@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
-	"os"
 
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 	"github.com/glmflow/glmflow/gpu/device"
@@ -169,14 +168,11 @@ func paramRand(name string, seed uint64) *rand.Rand {
 
 // Save writes the model as a Hugging Face directory: config.json and
 // safetensors, in shards of at most 5 GB, every weight in the format it is kept
-// in; nf4, which no other loader of ChatGLM3 knows, is refused. dir is created; config.json
-// comes last, so that a new directory is no model before it is whole. Adapters
+// in; nf4, which no other loader of ChatGLM3 knows, is refused. dir is created; it is
+// no model before it is whole, nor is one that is replaced. Adapters
 // are not part of it: see [Model.SaveAdapter] and [Model.Merge]. Neither is the
 // vocabulary: see [CopyCompanions].
 func (m *Model) Save(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
 	var out []safetensors.Output
 	further := map[string]any{}
 	for _, p := range m.params {
@@ -191,11 +187,7 @@ func (m *Model) Save(dir string) error {
 			maps.Copy(further, formatKeys(p.W.Format))
 		}
 	}
-	out = append(out, m.cfg.inverse())
-	if err := safetensors.CreateDir(dir, out); err != nil {
-		return err
-	}
-	return m.cfg.write(dir, further)
+	return m.cfg.save(dir, append(out, m.cfg.inverse()), further)
 }
 
 // inverse is the buffer of rotary frequencies that loaders expect.

@@ -168,7 +168,7 @@ func (c *checked) EmbedBackward(dtable, dy Tensor, p *Pass, h int) {
 	o := operator("EmbedBackward")
 	o.pass(p)
 	o.ids(p, dtable.N/h)
-	o.a("dtable", dtable, dtable.N)
+	o.a("dtable", dtable, dtable.N/h*h)
 	o.a("dy", dy, p.M*h)
 	c.Device.EmbedBackward(dtable, dy, p, h)
 }

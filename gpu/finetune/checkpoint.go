@@ -25,7 +25,7 @@ type Dir string
 
 // Save implements [Checkpoints].
 func (d Dir) Save(_ context.Context, name string, write func(io.Writer) error) error {
-	if err := os.MkdirAll(string(d), 0o755); err != nil {
+	if err := atomicfile.MkdirAll(string(d)); err != nil {
 		return err
 	}
 	return atomicfile.Write(filepath.Join(string(d), name), write)

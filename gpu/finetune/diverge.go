@@ -43,11 +43,27 @@ func (e *DivergedError) Unwrap() error { return ErrDiverged }
 func (r *run) skip(p Point) error {
 	r.state.Skipped++
 	r.state.SkippedInARow++
+	if err := r.checkStart(); err != nil {
+		return err
+	}
 	r.log.Warn("step skipped: loss or gradient is not finite", "step", p.Step, "loss", p.Loss, "grad_norm", p.GradNorm)
 	if r.state.SkippedInARow < r.options.MaxSkips {
 		return nil
 	}
 	return &DivergedError{Skipped: r.state.SkippedInARow, Step: p.Step, LearningRate: r.options.LearningRate, Checkpoint: -1, Good: -1}
+}
+
+// checkStart tells weights that were bad from the start from those that training
+// made bad: no learning rate mends the former.
+func (r *run) checkStart() error {
+	if r.updater.optimizer.Steps() > 0 || r.startChecked {
+		return nil
+	}
+	r.startChecked = true
+	if err := r.model.CheckFinite(); err != nil {
+		return fmt.Errorf("before the first update: %w", err)
+	}
+	return nil
 }
 
 // rollback leaves a run that diverged as good as it can be. The steps that failed

@@ -136,7 +136,7 @@ func TestOtherOptionsAreAnotherRun(t *testing.T) {
 		store, o := inMemory{}, toyOptions()
 		for attempt := range 2 {
 			o.MaxSteps = 2
-			r, err := Run(t.Context(), toyModel(t, open(t, 1)), counting(4, 0, 1), nil, o, Hooks{State: store})
+			r, err := Run(t.Context(), toyModel(t, open(t, 1)), counting(4, 0, 1), nil, o, Hooks{State: store, Overwrite: true})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
 )
@@ -86,9 +87,11 @@ func (r *run) resume(ctx context.Context) error {
 	return err
 }
 
-// candidates lists the checkpoints of this run, the newest first.
+// candidates lists the checkpoints of this run, the newest first. If there are
+// only some of another run, they are an error unless they may be lost.
 func (r *run) candidates(ctx context.Context) ([]candidate, error) {
 	var all []candidate
+	var foreign *ForeignError
 	if r.hooks.State == nil {
 		return nil, nil
 	}
@@ -98,6 +101,9 @@ func (r *run) candidates(ctx context.Context) ([]candidate, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			if slot >= r.options.KeepCheckpoints {
+				if len(all) == 0 && foreign != nil && !r.hooks.Overwrite {
+					return nil, foreign
+				}
 				slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(b.state.Steps, a.state.Steps) })
 				return all, nil
 			}
@@ -106,12 +112,22 @@ func (r *run) candidates(ctx context.Context) ([]candidate, error) {
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", slotName(slot), err)
 		case saved.Identity != r.state.Identity:
-			r.log.Info("passing over a checkpoint of another run", "checkpoint", slotName(slot))
+			foreign = r.foreign(slotName(slot), saved)
+			r.log.Info("passing over a checkpoint of another run", "checkpoint", slotName(slot), "different", strings.Join(foreign.Different, "; "))
 		default:
 			all = append(all, candidate{slot, saved})
 		}
 	}
 	return all, nil
+}
+
+// foreign says how a checkpoint of another run differs from this one.
+func (r *run) foreign(name string, saved state) *ForeignError {
+	e := &ForeignError{Checkpoint: name, Step: saved.Steps}
+	if saved.Parts != nil {
+		e.Different = r.state.Parts.since(*saved.Parts)
+	}
+	return e
 }
 
 // peek reads a checkpoint's state and leaves its tensors alone.

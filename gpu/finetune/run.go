@@ -21,6 +21,7 @@ type Hooks struct {
 	OnStep    func(StepInfo)   // hears of each step, after its validation; nil hears nothing
 	Heartbeat func()           // is called whenever the device was given a micro-batch, also while validating; nil is not called
 	State     Checkpoints      // where checkpoints are kept; nil keeps none
+	Overwrite bool             // write over checkpoints of another run, if State holds no others; false makes them a [ForeignError]
 	Scratch   string           // directory for a copy of the checkpoint to go on from, unless State gives an *os.File: on a disk, as it may be larger than memory; "" is the system's for temporary files
 	Now       func() time.Time // measures [StepInfo.Took]; nil measures nothing
 	Base      string           // identity of the base model: a checkpoint made on another one is not used
@@ -51,13 +52,17 @@ func (h Hooks) complete() Hooks {
 //
 // With [Hooks.State] it goes on from the checkpoint found there if that belongs
 // to the same run: the same options, examples, base and starting weights on the
-// same kind of device. When ctx is cancelled it saves a checkpoint and returns
+// same kind of device. Checkpoints of another run are a [ForeignError], unless
+// they may be lost. When ctx is cancelled it saves a checkpoint and returns
 // the context's error; between steps that are skipped it saves none in place of
 // another, and the run goes on from an earlier one.
 //
 // Adapters, gradients and optimizer state live on the device, a copy of the best
 // weights in host memory. The gradients stay until [chatglm.Model.Freeze]. After
 // an error the model has the weights of the last step, but for [DivergedError].
+//
+// Weights that are not finite before the first update are a
+// [chatglm.ErrNotFinite] that names one.
 //
 // With [Options.Memory] all that has a limit, and layers whose activations do not
 // fit compute them twice, which changes no bit of the result.
@@ -74,7 +79,7 @@ func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Opti
 		return Result{}, err
 	}
 	if err := r.loop(ctx); err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && !errors.Is(err, errBelied) {
 			return r.result(), errors.Join(ctx.Err(), r.interrupted(context.WithoutCancel(ctx)))
 		}
 		var diverged *DivergedError
@@ -103,9 +108,10 @@ type run struct {
 	schedule optim.Schedule
 	updater  *updater
 
-	state state
-	best  [][]float32 // of each of params, at state.BestStep; nil before a finite validation
-	slot  int         // of the next checkpoint
+	state        state
+	best         [][]float32 // of each of params, at state.BestStep; nil before a finite validation
+	slot         int         // of the next checkpoint
+	startChecked bool        // whether the weights were looked at before the first update
 
 	resumed    int // see Result
 	recomputed int
@@ -136,12 +142,14 @@ func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*ru
 		r.log.Warn(w)
 	}
 	if h.State != nil {
-		if r.state.Identity, err = r.fingerprint(); err != nil {
+		digest, parts, err := r.fingerprint()
+		if err != nil {
 			return nil, fmt.Errorf("identity of the run: %w", err)
 		}
+		r.state.Identity, r.state.Parts = digest, &parts
 	}
 	largest := r.data.largest(o.BatchTokens)
-	if err := r.fit(largest); err != nil {
+	if err := r.fit(); err != nil {
 		return nil, err
 	}
 	if r.updater, err = allocate(model, o, largest); err != nil {

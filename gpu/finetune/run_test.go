@@ -184,7 +184,7 @@ func TestForeignCheckpointIsNotUsed(t *testing.T) {
 	if err != nil || again.Result.Resumed == 0 {
 		t.Errorf("the same run resumed at step %d (%v), want its checkpoint", again.Result.Resumed, err)
 	}
-	other, err := train(t.Context(), t, 1, Hooks{State: store, Base: "another"})
+	other, err := train(t.Context(), t, 1, Hooks{State: store, Base: "another", Overwrite: true})
 	if err != nil || other.Result.Resumed != 0 {
 		t.Errorf("a run on another base resumed at step %d (%v), want 0", other.Result.Resumed, err)
 	}
@@ -241,22 +241,44 @@ func TestStopsEarlyAndKeepsTheBest(t *testing.T) {
 	}
 }
 
+// TestDivergenceIsAnError: weights that training spoils are its own fault.
 func TestDivergenceIsAnError(t *testing.T) {
 	m := toyModel(t, open(t, 0))
-	if err := m.TrainAll(); err != nil {
-		t.Fatal(err)
-	}
-	poison(m)
 	o := toyOptions()
 	o.Method, o.MaxSkips = Full, 3
 	skipped := 0
 	r, err := Run(t.Context(), m, counting(24, 0, 1), nil, o, Hooks{OnStep: func(i StepInfo) {
+		if i.Step == 1 {
+			poison(m)
+		}
 		if i.Skipped {
 			skipped++
 		}
 	}})
 	if !errors.Is(err, ErrDiverged) || r.Skipped != 3 || skipped != 2 {
 		t.Errorf("error %v after %d skips, %d reported; want ErrDiverged after 3, the last of them being the error", err, r.Skipped, skipped)
+	}
+}
+
+// TestBrokenBaseIsNamed: weights that are bad before the first update are no
+// divergence; the first loss says which one it is.
+func TestBrokenBaseIsNamed(t *testing.T) {
+	for name, held := range map[string][]Example{"training": nil, "validation": counting(6, 3, 1)} {
+		m := toyModel(t, open(t, 0))
+		broken := m.Params()[3]
+		values := make([]float32, broken.Len())
+		values[5] = float32(math.NaN())
+		if err := m.SetValues(broken, values); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Run(t.Context(), m, counting(24, 0, 1), held, toyOptions(), Hooks{})
+		want := "1 of the " + fmt.Sprint(len(values)) + " numbers of weight " + broken.Name
+		if errors.Is(err, ErrDiverged) || !errors.Is(err, chatglm.ErrNotFinite) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one that says %q", name, err, want)
+		}
+		if r.Steps > 1 {
+			t.Errorf("%s: found out after %d steps", name, r.Steps)
+		}
 	}
 }
 

@@ -19,13 +19,14 @@ const (
 
 // state is what a checkpoint holds besides tensors.
 type state struct {
-	Identity      string   `json:"identity"` // of the run, see fingerprint
-	Result                 // so far; Steps is also the position in the data and of the random numbers
-	Validated     int      `json:"validated"`         // the step validated last, −1 before the first
-	Best          *float64 `json:"best,omitempty"`    // the metric at BestStep
-	Counted       *float64 `json:"counted,omitempty"` // the metric at the last improvement that counted for Patience
-	WithoutGain   int      `json:"without_gain"`      // validations since then
-	SkippedInARow int      `json:"skipped_in_a_row"`  // up to now
+	Identity      string    `json:"identity"`        // of the run, see fingerprint
+	Parts         *identity `json:"parts,omitempty"` // of it; nil in checkpoints of earlier versions
+	Result                  // so far; Steps is also the position in the data and of the random numbers
+	Validated     int       `json:"validated"`         // the step validated last, −1 before the first
+	Best          *float64  `json:"best,omitempty"`    // the metric at BestStep
+	Counted       *float64  `json:"counted,omitempty"` // the metric at the last improvement that counted for Patience
+	WithoutGain   int       `json:"without_gain"`      // validations since then
+	SkippedInARow int       `json:"skipped_in_a_row"`  // up to now
 }
 
 // check finds counts that no run leaves behind.
@@ -87,7 +88,9 @@ func (r *run) takeOver(file *safetensors.File, saved state) error {
 			}
 		}
 	}
+	parts := r.state.Parts // which the checkpoint may not say
 	r.state = saved
+	r.state.Parts = parts
 	r.updater.optimizer.SetSteps(saved.Steps - saved.Skipped)
 	return nil
 }

@@ -8,6 +8,10 @@ import (
 	"github.com/glmflow/glmflow/gpu/chatglm"
 )
 
+// errBelied says that a loss is not finite and its gradient is, by which the
+// device has changed the weights: they are those of no step.
+var errBelied = errors.New("this is a defect of the device, or a score too large for it")
+
 // step takes one optimizer step. Cancelled half-way it leaves no trace.
 func (r *run) step(ctx context.Context) (StepInfo, error) {
 	began := r.hooks.Now()
@@ -27,8 +31,8 @@ func (r *run) step(ctx context.Context) (StepInfo, error) {
 	// The device decided the same way whether to update: by the norm alone.
 	info.Skipped = !finite(info.GradNorm)
 	if !info.Skipped && !finite(info.Loss) {
-		return StepInfo{}, fmt.Errorf("step %d: the loss is %g, but its gradient is finite, of norm %g: the weights were changed by a gradient that is not the loss's; this is a defect of device %s, or a logit too large for it",
-			info.Step, info.Loss, info.GradNorm, r.dev.Info().Kind)
+		return StepInfo{}, fmt.Errorf("step %d: the loss is %g, but its gradient is finite, of norm %g, and the weights were changed by it on device %s: %w",
+			info.Step, info.Loss, info.GradNorm, r.dev.Info().Kind, errBelied)
 	}
 	r.state.Steps++
 	r.state.Tokens += info.Tokens

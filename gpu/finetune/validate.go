@@ -64,6 +64,9 @@ func (r *run) validate(ctx context.Context) error {
 	s.Validated = s.Steps
 	value := m.metric(r.options.Metric)
 	if !finite(m.loss) || !finite(value) {
+		if err := r.checkStart(); err != nil {
+			return err
+		}
 		r.log.Warn("validation is not finite", "step", s.Steps, "loss", m.loss)
 		r.lose()
 		return nil

@@ -23,14 +23,30 @@ type Skipped struct {
 }
 
 // Upload puts the files at paths, and those in directories, into the artifact
-// store and returns what an ingest order says of them. Hidden files and links
-// that leave their directory are skipped; ordinary files are all taken, since
-// ingest recognises by content what they are.
+// store and returns what an ingest order says of them, and which of them it
+// skipped. See [Files].
 func (a *App) Upload(ctx context.Context, paths []string) (sources []schemas.Source, skipped []Skipped, err error) {
+	skipped, err = Files(paths, func(name string, f *os.File) error {
+		digest, n, err := a.Store.Put(ctx, f)
+		if err != nil {
+			return fmt.Errorf("upload %s: %w", name, err)
+		}
+		sources = append(sources, schemas.Source{Name: name, Digest: string(digest), Bytes: n})
+		return nil
+	})
+	slices.SortFunc(sources, func(a, b schemas.Source) int { return strings.Compare(a.Name+a.Digest, b.Name+b.Digest) })
+	return slices.Compact(sources), skipped, err
+}
+
+// Files opens the files at paths, and those in directories, one after another.
+// Hidden files and links that leave their directory are skipped; ordinary files
+// are all taken, since ingest recognises by content what they are. Names are
+// relative to the path that led there. An error of take ends it.
+func Files(paths []string, take func(name string, f *os.File) error) (skipped []Skipped, err error) {
 	for _, p := range paths {
 		info, err := os.Stat(p)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		dir, name := p, "."
 		if !info.IsDir() {
@@ -39,20 +55,19 @@ func (a *App) Upload(ctx context.Context, paths []string) (sources []schemas.Sou
 		// A root keeps every file opened below it inside the directory.
 		root, err := os.OpenRoot(dir)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		found, out, err := a.uploadTree(ctx, root, dir, name)
+		out, err := filesOf(root, dir, name, take)
 		root.Close()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		sources, skipped = append(sources, found...), append(skipped, out...)
+		skipped = append(skipped, out...)
 	}
-	slices.SortFunc(sources, func(a, b schemas.Source) int { return strings.Compare(a.Name+a.Digest, b.Name+b.Digest) })
-	return slices.Compact(sources), skipped, nil
+	return skipped, nil
 }
 
-func (a *App) uploadTree(ctx context.Context, root *os.Root, dir, start string) (sources []schemas.Source, skipped []Skipped, err error) {
+func filesOf(root *os.Root, dir, start string, take func(string, *os.File) error) (skipped []Skipped, err error) {
 	skip := func(name, reason string) {
 		skipped = append(skipped, Skipped{filepath.Join(dir, filepath.FromSlash(name)), reason})
 	}
@@ -90,14 +105,9 @@ func (a *App) uploadTree(ctx context.Context, root *os.Root, dir, start string) 
 			return nil
 		}
 		defer f.Close()
-		digest, n, err := a.Store.Put(ctx, f)
-		if err != nil {
-			return fmt.Errorf("upload %s: %w", name, err)
-		}
-		sources = append(sources, schemas.Source{Name: name, Digest: string(digest), Bytes: n})
-		return nil
+		return take(name, f)
 	})
-	return sources, skipped, err
+	return skipped, err
 }
 
 // ErrNothing says that there is no file to ingest.

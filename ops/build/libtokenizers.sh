@@ -13,11 +13,13 @@ module=github.com/daulet/tokenizers
 needs=1.78 # the first cargo that reads the module's lock file
 
 without() {
-	echo "libtokenizers: $1; going on with the pure-Go encoder" >&2
+	echo "tokenizers: $1; the encoder is the plain-Go one, which gives the same ids" >&2
 	exit 0
 }
 
-[[ $(go env CGO_ENABLED) == 1 ]] || without "cgo is off or there is no C compiler"
+[[ $(go env CGO_ENABLED) == 1 ]] || without "cgo is off"
+cxx=$(go env CXX)
+command -v "${cxx%% *}" >/dev/null || without "there is no C++ compiler ($cxx)"
 version=$(go list -m -f '{{.Version}}' $module)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/glmflow/libtokenizers-$version-$(go env GOOS)-$(go env GOARCH)
 if [[ -f $cache/libtokenizers.a ]]; then
@@ -36,9 +38,13 @@ work=$(mktemp -d "$cache/build-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cp -r "$(go list -m -f '{{.Dir}}' $module)" "$work/source"
 chmod -R u+w "$work/source"
-echo "libtokenizers: building $version with cargo $have, about two minutes, once" >&2
-CARGO_NET_RETRY=1 cargo build --release --locked --lib \
-	--manifest-path "$work/source/Cargo.toml" --target-dir "$work/target" >"$cache/build.log" 2>&1 ||
-	without "cargo could not build it, see $cache/build.log"
+manifest=(--locked --manifest-path "$work/source/Cargo.toml")
+failed="cargo could not build it, see $cache/build.log"
+echo "tokenizers: building Hugging Face's $version, once; about 2 min on 2 cores" >&2
+export CARGO_NET_RETRY=1
+cargo fetch "${manifest[@]}" >"$cache/build.log" 2>&1 || without "$failed"
+crates=$(cargo tree "${manifest[@]}" --offline --edges normal,build --prefix none --format '{p}' | awk '{print $1, $2}' | sort -u | wc -l)
+cargo build --release --lib "${manifest[@]}" --target-dir "$work/target" 2>&1 | tee -a "$cache/build.log" |
+	sed -un 's/^ *Compiling \([^ ]*\).*/\1/p' | ops/build/progress.sh "tokenizers" "$crates" 90 || without "$failed"
 mv "$work/target/release/libtokenizers.a" "$cache/" # a rename: nobody sees half of it
 echo "$cache"

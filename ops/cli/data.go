@@ -84,12 +84,9 @@ func (f dataFlags) logs(ctx context.Context, r io.Reader, notices io.Writer, mod
 			return err
 		}
 		row, err := encode(enc, d, f.maxLength)
-		if errors.Is(err, chat.ErrNoTarget) && !f.prompts {
+		if err != nil && (!f.prompts || !errors.Is(err, chat.ErrNoTarget)) {
 			leaveOut(d.Origin.Line, err.Error())
 			return nil
-		}
-		if err != nil && !errors.Is(err, chat.ErrNoTarget) {
-			return fmt.Errorf("%s:%d: %w", f.path, d.Origin.Line, err)
 		}
 		row.id = idOr(row.id, number)
 		rows = append(rows, row)

@@ -1,7 +1,9 @@
 package cli
 
 import (
-	"os"
+	"context"
+	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -23,9 +25,12 @@ func newDemoCommand(env Env) *cobra.Command {
 		Short: "The whole flow once: customer logs in, a better model published, a report",
 		Long: `demo takes conversations through all stages on this machine and reports what
 happened: a year of generated logs of an invented shop, or your own with --logs;
-a tiny ChatGLM3 that is trained on small talk first and kept for the next time;
-one retraining over an embedded broker. It takes a few minutes. Interrupted, it
-goes on where it stopped; finished, it is replaced by the next demo.`,
+a tiny ChatGLM3 that is trained on small talk first; one retraining over an
+embedded broker. It takes a few minutes. Interrupted, it goes on where it
+stopped; finished, it is replaced by the next demo.
+
+The tiny model is kept in the user's cache directory, or in GLMFLOW_CACHE, and
+serves the demos of all directories.`,
 		Example: `  glmflow demo
   glmflow demo --logs chats/ --lang zh
   glmflow demo --logs tweets.json --mapping docs/examples/twitter_care.mapping.yaml`,
@@ -53,14 +58,16 @@ goes on where it stopped; finished, it is replaced by the next demo.`,
 			if asJSON {
 				o.Screen = term.NewScreen(c.ErrOrStderr())
 			}
-			if mapping != "" {
-				text, err := os.ReadFile(mapping)
-				if err != nil {
-					return err
-				}
-				o.Mapping = string(text)
+			if o.Mapping, err = mappingText(mapping); err != nil {
+				return err
 			}
 			report, err := demo.Run(c.Context(), o)
+			if errors.Is(err, demo.ErrLogs) {
+				return usageError{fmt.Errorf("--logs: %w", err)}
+			}
+			if errors.Is(err, context.Canceled) {
+				return fmt.Errorf("%w; the same command goes on where it stopped", err)
+			}
 			if err != nil {
 				return err
 			}

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
+	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
+	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/ops/term"
 )
@@ -19,7 +21,7 @@ import (
 type finetuneFlags struct {
 	model, adapter, validation, out, metrics string
 	data                                     dataFlags
-	noShuffle                                bool
+	noShuffle, overwrite                     bool
 	options                                  finetune.Options
 	device                                   deviceFlags
 }
@@ -38,7 +40,9 @@ Conversations are packed into micro-batches of --batch-tokens tokens; a step is
 trains one conversation a micro-batch.
 
 Interrupted, it keeps checkpoints in --out; the same command goes on from the
-newest that is whole and ends with the same bytes. If it diverges, it writes the
+newest that is whole and ends with the same bytes; with other options or data it
+says what differs and leaves them alone. A model or an adapter in --out stays,
+unless --overwrite is given. If it diverges, it writes the
 last weights that are known to be good, and fails.`,
 		Example: `  glmflow finetune --model chatglm3-6b --data chats.jsonl --out adapter
   glmflow finetune --model chatglm3-6b --data chats.jsonl --val held.jsonl --out adapter \
@@ -53,6 +57,7 @@ last weights that are known to be good, and fails.`,
 	flags.StringVar(&f.model, "model", "", "directory of the model: config.json, weights, tokenizer.model")
 	f.data.add(flags)
 	flags.StringVar(&f.out, "out", "", "directory to write; created")
+	flags.BoolVar(&f.overwrite, "overwrite", false, "replace what an earlier training has left in --out: its result, and the checkpoints of one that did not end")
 	flags.StringVar(&f.validation, "val", "", "conversations to validate on, like --data; the weights that are best on them are kept")
 	flags.StringVar(&f.adapter, "adapter", "", "directory of an adapter (PEFT or prefix) to go on training, instead of a new one")
 	flags.StringVar(&f.metrics, "metrics", "", `file to write {"step","loss","lr","grad_norm","tokens","seconds"} to, a line a step`)
@@ -72,8 +77,8 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	if err := f.checkMethodFlags(c.Flags()); err != nil {
 		return err
 	}
-	for _, d := range f.options.Doubts() {
-		fmt.Fprintln(c.ErrOrStderr(), "note:", d)
+	if err := f.checkPaths(); err != nil {
+		return err
 	}
 	train, err := f.data.rows(c.Context(), c.ErrOrStderr(), f.model)
 	if err != nil {
@@ -87,7 +92,14 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 			return err
 		}
 	}
-	model, done, err := f.device.load(f.model, f.adapter)
+	dev, err := f.device.open()
+	if err != nil {
+		return err
+	}
+	if err := f.foresee(dev, train, val); err != nil {
+		return errors.Join(err, dev.Close())
+	}
+	model, done, err := f.device.loadOn(dev, f.model, f.adapter)
 	if err != nil {
 		return err
 	}
@@ -99,12 +111,13 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 		return err
 	}
 	bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
-	checkpoints := finetune.Dir(filepath.Join(f.out, "checkpoint"))
+	checkpoints := finetune.Dir(f.checkpoints())
 	result, err := finetune.Run(c.Context(), model, examples(train), examples(val), f.options, finetune.Hooks{
-		State: checkpoints,
-		Now:   env.Now,
-		Base:  base,
-		Log:   newNotices(c.ErrOrStderr(), bar.Clear),
+		State:     checkpoints,
+		Overwrite: f.overwrite,
+		Now:       env.Now,
+		Base:      base,
+		Log:       newNotices(c.ErrOrStderr(), bar.Clear),
 		OnStep: func(i finetune.StepInfo) {
 			metrics.step(i)
 			bar.Show("train", int64(i.Step), int64(i.Total), stepLine(i))
@@ -112,7 +125,11 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	})
 	bar.Clear()
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w after step %d of %d; the same command goes on from there", err, result.Steps, result.Planned)
+		return fmt.Errorf("%w after step %d of %d; the same command goes on from the newest checkpoint in %s", err, result.Steps, result.Planned, string(checkpoints))
+	}
+	var foreign *finetune.ForeignError
+	if errors.As(err, &foreign) {
+		return fmt.Errorf("%s: %w; name another --out, or write over it with --overwrite", string(checkpoints), err)
 	}
 	var diverged *finetune.DivergedError
 	if errors.As(err, &diverged) && diverged.Good >= 0 {
@@ -134,6 +151,41 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	fmt.Fprintln(c.OutOrStdout(), f.out)
 	return nil
 }
+
+// foresee refuses a training that does not fit, before anything is loaded.
+func (f *finetuneFlags) foresee(dev device.Device, train, val []row) error {
+	sketch := func(dry device.Device) (*chatglm.Model, error) {
+		return chatglm.SketchDir(f.model, f.adapter, dry, chatglm.OpenOptions{Weights: f.device.weights})
+	}
+	_, err := finetune.Foresee(dev, sketch, examples(train), examples(val), f.options)
+	var tight *finetune.DoesNotFitError
+	if errors.As(err, &tight) {
+		return fmt.Errorf("%w; `glmflow doctor --plan` says what other settings take", err)
+	}
+	return err
+}
+
+// checkPaths refuses to write over what is read, or over another result.
+func (f *finetuneFlags) checkPaths() error {
+	inputs := []input{{"model", f.model}, {"adapter", f.adapter}}
+	kind := f.options.Method
+	if finetune.Whole(kind) {
+		kind = wholeModel
+	}
+	// What lies beside checkpoints was left there by the run that they belong to,
+	// interrupted while it was writing or diverged: they say whose it is.
+	unfinished, err := filepath.Glob(filepath.Join(f.checkpoints(), "checkpoint-*.safetensors"))
+	if err != nil {
+		return err
+	}
+	if err := checkOut(f.out, kind, f.overwrite || len(unfinished) > 0, inputs...); err != nil {
+		return err
+	}
+	return checkFile("metrics", f.metrics, append(inputs, input{"data", f.data.path}, input{"val", f.validation})...)
+}
+
+// checkpoints is the directory in which a training keeps what it needs to go on.
+func (f *finetuneFlags) checkpoints() string { return filepath.Join(f.out, "checkpoint") }
 
 // identity tells whether a model directory is still the one that a checkpoint
 // was made on: by the sizes and times of its files, as reading them would take
@@ -158,11 +210,14 @@ func identity(dir string) (string, error) {
 
 // save writes what was trained.
 func (f *finetuneFlags) save(model *chatglm.Model) error {
-	if err := os.MkdirAll(f.out, 0o755); err != nil {
+	if err := atomicfile.MkdirAll(f.out); err != nil {
 		return err
 	}
 	if finetune.Whole(f.options.Method) {
-		return errors.Join(model.Save(f.out), chatglm.CopyCompanions(f.out, f.model))
+		if err := chatglm.CopyCompanions(f.out, f.model); err != nil { // what makes it a model comes last
+			return err
+		}
+		return model.Save(f.out)
 	}
 	return model.SaveAdapter(f.out, f.model)
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,6 +88,65 @@ func TestFinetuneGoesOn(t *testing.T) {
 	if want != got {
 		t.Errorf("metrics of the interrupted training\n%s\nof the undisturbed one\n%s", got, want)
 	}
+}
+
+// TestChangedOptionsLeaveTheCheckpoints: an interrupted training's directory is
+// its own, until somebody says otherwise.
+func TestChangedOptionsLeaveTheCheckpoints(t *testing.T) {
+	dir := t.TempDir()
+	data, model, out := filepath.Join(dir, "rows.jsonl"), filepath.Join(dir, "m"), filepath.Join(dir, "out")
+	if err := os.WriteFile(data, []byte(strings.Repeat("{\"ids\":[3,4,5,6]}\n", 8)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, stderr := glmflow(t, 0, "model", "init", "--out", model); code != ExitDone {
+		t.Fatal(stderr)
+	}
+	train := func(limit int, further ...string) (int, string) {
+		args := []string{"finetune", "--model", model, "--data", data, "--out", out, "--device", "reference", "--batch-tokens", "4", "--save-every", "1"}
+		return glmflow(t, limit, append(args, further...)...)
+	}
+	if code, stderr := train(12, "--lr", "0.001"); code != ExitFailed || !strings.Contains(stderr, "interrupted") {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	// It was killed while it wrote its result, say.
+	if err := os.WriteFile(filepath.Join(out, "adapter_model.safetensors"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before := files(t, out)
+	code, stderr := train(0, "--lr", "0.002")
+	if code != ExitFailed || !strings.Contains(stderr, "learning_rate was 0.001, is 0.002; name another --out, or write over it with --overwrite") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if after := files(t, out); !maps.Equal(before, after) {
+		t.Error("the other run's files have changed")
+	}
+	if code, stderr := train(0, "--lr", "0.001"); code != ExitDone || !strings.Contains(stderr, "resumed at step") {
+		t.Errorf("the same command: exit code %d: %s", code, stderr)
+	}
+	if code, stderr := train(12, "--lr", "0.001", "--overwrite"); code != ExitFailed || !strings.Contains(stderr, "interrupted") {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if code, stderr := train(0, "--lr", "0.002", "--overwrite"); code != ExitDone || strings.Contains(stderr, "resumed at step") {
+		t.Errorf("told to write over: exit code %d: %s", code, stderr)
+	}
+}
+
+// files are the files below dir, with what they hold.
+func files(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		all[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // losses lists the steps and losses of a metrics file.

@@ -60,7 +60,7 @@ func (f flowFlags) config(env Env, more ...func(*config.Config)) (config.Config,
 		return c, usageError{err}
 	}
 	// Other processes read the base model's path too.
-	for _, path := range []*string{&c.Dir, &c.Model.Base} {
+	for _, path := range []*string{&c.Dir, &c.Cache, &c.Model.Base} {
 		if *path == "" {
 			continue
 		}

@@ -32,7 +32,9 @@ line each: {"id","prompt","output","ids","finish"}. The prompt is the conversati
 without the answer it ends with; of a token row, what comes before its last
 stretch of targets, or all of it if there is none. An answer finishes with
 "stop", where the model ended it, "length" at --max-new, or "context" where the
-model's positions end.
+model's positions end. A prompt that the model cannot take, such as one longer than
+its positions, has the line {"id","error"}; the others are answered all the same,
+and the exit code is 1.
 
 --logprobs adds "logprobs", one for each of ids, in nats; --top-logprobs N adds
 "top_logprobs", for each of ids the N likeliest as {"id","logprob"}. They are the
@@ -89,26 +91,43 @@ func (f *generateFlags) run(c *cobra.Command, env Env) error {
 	bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
 	defer bar.Clear()
 	out := lines(c.OutOrStdout())
+	failed := 0
 	for done := 0; done < len(rows); {
 		next := rows[done:min(done+f.batch, len(rows))]
-		prompts := make([][]int32, len(next))
+		refused := make([]error, len(next))
+		var prompts [][]int32
 		for i, r := range next {
-			prompts[i] = r.prompt
+			if refused[i] = model.CheckPrompt(r.prompt); refused[i] == nil {
+				prompts = append(prompts, r.prompt)
+			}
 		}
 		answers, err := model.Generate(c.Context(), prompts, o)
+		if err != nil && c.Context().Err() == nil {
+			if broken := model.CheckFinite(); errors.Is(broken, chatglm.ErrNotFinite) {
+				return broken
+			}
+		}
 		if err != nil {
 			return err
 		}
 		bar.Clear()
 		for i, r := range next {
-			if err := out.Encode(f.line(enc, r, answers[i])); err != nil {
+			var line any
+			if err := refused[i]; err != nil {
+				failed++
+				line = failedRow{r.id, err.Error()}
+			} else {
+				line = f.line(enc, r, answers[0])
+				answers = answers[1:]
+			}
+			if err := out.Encode(line); err != nil {
 				return err
 			}
 		}
 		done += len(next)
 		bar.Show("generate", int64(done), int64(len(rows)), "")
 	}
-	return nil
+	return failures(failed, len(rows))
 }
 
 // generated is a line of generate's output.

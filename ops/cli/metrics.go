@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,6 +71,9 @@ func keepBefore(path string, step int) (*os.File, error) {
 	for rest := old; len(rest) > 0; {
 		n, line, _ := bufio.ScanLines(rest, false)
 		var l metricsLine
+		if keep == 0 && !bytes.HasPrefix(rest, []byte(`{"step":`)) {
+			return nil, fmt.Errorf("%s is no file of metrics, and would be written over: name another", path)
+		}
 		if n == 0 || json.Unmarshal(line, &l) != nil || l.Step >= step {
 			break
 		}

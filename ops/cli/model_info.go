@@ -31,11 +31,11 @@ type modelInfo struct {
 }
 
 type adapterInfo struct {
-	Base    string   `json:"base"`
-	Rank    int      `json:"rank"`
-	Alpha   float64  `json:"alpha"`
-	Dropout float64  `json:"dropout"`
-	Targets []string `json:"targets"`
+	Base    string       `json:"base"`
+	Rank    int          `json:"rank"`
+	Alpha   float64      `json:"alpha"`
+	Dropout float64      `json:"dropout"`
+	Targets peft.Targets `json:"targets"` // names, or a pattern
 }
 
 type prefixInfo struct {
@@ -179,7 +179,7 @@ func (i *modelInfo) lines() [][2]string {
 	if a := i.Adapter; a != nil {
 		add("base", "%s", a.Base)
 		add("rank", "%d, alpha %g, dropout %g", a.Rank, a.Alpha, a.Dropout)
-		add("targets", "%s", strings.Join(a.Targets, ", "))
+		add("targets", "%s", strings.Join(a.Targets.Names, ", ")+a.Targets.Pattern)
 	}
 	if p := i.Prefix; p != nil {
 		add("prefix", "%d tokens, projection %t", p.Tokens, p.Projection)

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"math"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
+	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/ops/term"
 )
 
@@ -30,6 +32,8 @@ func newScoreCommand(env Env) *cobra.Command {
 		Long: `score measures the loss of the model on each conversation in --data and writes
 one JSON line each: {"id","tokens","targets","nll"}: how many tokens it has, how
 many of them are targets, and the sum of their negative log-likelihoods in nats.
+A conversation that the model cannot take has the line {"id","error"}; the others
+are measured all the same, and the exit code is 1.
 
 With --dump it also writes the logits: a safetensors file with one fp32 tensor
 logits/<id> of shape [tokens, vocabulary] for each conversation. With --gradients
@@ -59,6 +63,13 @@ func (f *scoreFlags) run(c *cobra.Command, env Env) error {
 	if f.batchTokens < 1 {
 		return usagef("--batch-tokens %d: want 1 or more", f.batchTokens)
 	}
+	if f.dump != "" && f.dump == f.gradients {
+		return usagef("--dump and --gradients both name %s", f.dump)
+	}
+	inputs := []input{{"model", f.model}, {"adapter", f.adapter}, {"data", f.data.path}}
+	if err := errors.Join(checkFile("dump", f.dump, inputs...), checkFile("gradients", f.gradients, inputs...)); err != nil {
+		return err
+	}
 	rows, err := f.data.rows(c.Context(), c.ErrOrStderr(), f.model)
 	if err != nil {
 		return err
@@ -68,26 +79,23 @@ func (f *scoreFlags) run(c *cobra.Command, env Env) error {
 		return err
 	}
 	defer done()
-	if err := fits(rows, model.Config().PaddedVocabSize); err != nil {
-		return err
-	}
 	bar := term.NewProgress(term.NewScreen(c.ErrOrStderr()), env.Now)
 	defer bar.Clear()
 	out := lines(c.OutOrStdout())
+	broken := sync.OnceValue(model.CheckFinite) // it reads all weights
+	var measured []row
 	for start := 0; start < len(rows); {
 		next := rows[start : start+take(rows[start:], f.batchTokens)]
-		nll, targets, err := model.Loss(packRows(next))
+		losses, err := measure(model, next, broken)
 		if err != nil {
 			return err
 		}
 		bar.Clear()
 		for i, r := range next {
-			if err := out.Encode(struct {
-				ID      json.RawMessage `json:"id"`
-				Tokens  int             `json:"tokens"`
-				Targets int             `json:"targets"`
-				NLL     float64         `json:"nll"`
-			}{r.id, len(r.ids), targets[i], nll[i]}); err != nil {
+			if losses[i].err == nil {
+				measured = append(measured, r)
+			}
+			if err := out.Encode(losses[i].line(r)); err != nil {
 				return err
 			}
 		}
@@ -97,21 +105,84 @@ func (f *scoreFlags) run(c *cobra.Command, env Env) error {
 			return err
 		}
 	}
+	failed := failures(len(rows)-len(measured), len(rows))
+	if len(measured) == 0 {
+		return failed
+	}
 	if f.dump != "" {
-		if err := safetensors.Create(f.dump, logits(c.Context(), model, rows, func(done int) {
-			bar.Show("dump", int64(done), int64(len(rows)), "")
+		if err := safetensors.Create(f.dump, logits(c.Context(), model, measured, func(done int) {
+			bar.Show("dump", int64(done), int64(len(measured)), "")
 		}), nil); err != nil {
 			return err
 		}
 	}
 	if f.gradients != "" {
-		values, err := gradients(c.Context(), model, rows, f.batchTokens)
+		values, err := gradients(c.Context(), model, measured, f.batchTokens)
 		if err != nil {
 			return err
 		}
-		return safetensors.Create(f.gradients, values, nil)
+		if err := safetensors.Create(f.gradients, values, nil); err != nil {
+			return err
+		}
 	}
-	return nil
+	return failed
+}
+
+// A loss is what was measured on a conversation, or why nothing was.
+type loss struct {
+	nll     float64 // nats
+	targets int
+	err     error
+}
+
+// line is what is printed of it.
+func (l loss) line(r row) any {
+	if l.err != nil {
+		return failedRow{r.id, l.err.Error()}
+	}
+	return struct {
+		ID      json.RawMessage `json:"id"`
+		Tokens  int             `json:"tokens"`
+		Targets int             `json:"targets"`
+		NLL     float64         `json:"nll"`
+	}{r.id, len(r.ids), l.targets, l.nll}
+}
+
+// measure computes the losses of rows at once; broken says which weight is not
+// finite.
+func measure(model *chatglm.Model, rows []row, broken func() error) ([]loss, error) {
+	losses := make([]loss, len(rows))
+	var known []row
+	for i, r := range rows {
+		if losses[i].err = r.check(model.Config().PaddedVocabSize); losses[i].err == nil {
+			known = append(known, r)
+		}
+	}
+	if len(known) == 0 {
+		return losses, nil
+	}
+	nll, targets, err := model.Loss(packRows(known))
+	if err != nil {
+		return nil, err
+	}
+	for i := range losses {
+		if losses[i].err == nil {
+			losses[i] = loss{nll[0], targets[0], finiteLoss(nll[0], broken)}
+			nll, targets = nll[1:], targets[1:]
+		}
+	}
+	return losses, nil
+}
+
+// finiteLoss says why a loss is no number that could be printed.
+func finiteLoss(nll float64, broken func() error) error {
+	if !math.IsNaN(nll) && !math.IsInf(nll, 0) {
+		return nil
+	}
+	if err := broken(); err != nil {
+		return fmt.Errorf("the loss is not finite: %w", err)
+	}
+	return errors.New("the loss is not finite, though every weight is")
 }
 
 // take is how many of rows are computed at once: at least one, and as many as
@@ -157,7 +228,8 @@ func logits(ctx context.Context, model *chatglm.Model, rows []row, progress func
 // gradients are the tensors of --gradients. They stay on the device until they
 // are written.
 func gradients(ctx context.Context, model *chatglm.Model, rows []row, batchTokens int) ([]safetensors.Output, error) {
-	if _, ok := model.LoRA(); ok {
+	_, lora := model.LoRA()
+	if _, prefix := model.Prefix(); lora || prefix {
 		if err := model.SetDropout(0, 0); err != nil {
 			return nil, err
 		}
@@ -176,35 +248,23 @@ func gradients(ctx context.Context, model *chatglm.Model, rows []row, batchToken
 	if targets == 0 {
 		return nil, errors.New("gradients: no conversation has a target")
 	}
+	dev := model.Device()
 	for rest := rows; len(rest) > 0; {
 		n := take(rest, batchTokens)
-		if _, _, err := model.Accumulate(packRows(rest[:n]), 1/float32(targets), 0); err != nil {
+		if _, err := model.Accumulate(packRows(rest[:n]), 1/float32(targets), 0); err != nil {
 			return nil, err
 		}
-		if err := ctx.Err(); err != nil {
+		if err := errors.Join(ctx.Err(), dev.Sync()); err != nil {
 			return nil, err
 		}
 		rest = rest[n:]
 	}
-	dev := model.Device()
 	var out []safetensors.Output
 	for _, p := range model.Trainable() {
 		out = append(out, safetensors.Output{Name: p.Name, Shape: p.Shape, Read: func(dst []float32) error {
-			dev.Download(dst, p.Grad)
+			dev.Download(device.Raw(dst), p.Grad.Mem)
 			return dev.Sync()
 		}})
 	}
 	return out, nil
-}
-
-// fits finds the first row that has ids the model does not know.
-func fits(rows []row, vocabulary int) error {
-	for _, r := range rows {
-		for _, id := range slices.Concat(r.ids, r.labels, r.prompt) {
-			if int(id) >= vocabulary {
-				return fmt.Errorf("conversation %s: id %d: the model has ids 0 to %d; was the data encoded for another vocabulary?", r.name(), id, vocabulary-1)
-			}
-		}
-	}
-	return nil
 }

@@ -22,6 +22,30 @@ type row struct {
 	prompt []int32 // what comes before the last answer
 }
 
+// failedRow is the line of a conversation that has no result.
+type failedRow struct {
+	ID    json.RawMessage `json:"id"`
+	Error string          `json:"error"`
+}
+
+// failures is the error of a command that wrote so many of those.
+func failures(failed, of int) error {
+	if failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d conversations have an error in place of a result: their lines say which", failed, of)
+}
+
+// check finds ids that a model does not know.
+func (r row) check(vocabulary int) error {
+	for at, id := range r.ids {
+		if id < 0 || int(id) >= vocabulary || int(r.labels[at]) >= vocabulary {
+			return fmt.Errorf("token %d: id %d, label %d: the model has ids 0 to %d; was the data encoded for another vocabulary?", at, id, r.labels[at], vocabulary-1)
+		}
+	}
+	return nil
+}
+
 // name is the row's id for names of tensors and messages.
 func (r row) name() string {
 	var s string

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/pipeline/window"
 	"github.com/glmflow/glmflow/stages/clean"
 	"github.com/glmflow/glmflow/stages/evaluate"
@@ -20,10 +21,14 @@ import (
 
 // Config is a process's whole configuration.
 type Config struct {
-	// Dir holds everything the process keeps: broker, artifacts, keys, caches.
+	// Dir holds everything the process keeps: broker, artifacts, keys.
 	// Default: glmflow in the user's data directory ($XDG_DATA_HOME or
 	// ~/.local/share).
 	Dir string `yaml:"dir" env:"DIR"`
+	// Cache holds what can be made again and is shared by all directories: the
+	// demo's base model. Default: glmflow in the user's cache directory
+	// ($XDG_CACHE_HOME or ~/.cache).
+	Cache string `yaml:"cache" env:"CACHE"`
 	// NATS is the URL of a nats-server of 2.14.2 or newer with JetStream; empty
 	// embeds one. Default "".
 	NATS string `yaml:"nats" env:"NATS"`
@@ -73,6 +78,15 @@ type Device struct {
 	Workers int `yaml:"workers" env:"WORKERS"`
 	// Precision of matrix products: "bf16" or "fp32". Default "bf16".
 	Precision string `yaml:"precision" env:"PRECISION"`
+	// ISA is the instruction set of the host's kernels: "avx2", "avx512", …. Machines
+	// of different processors get the same bits where all are told the same. Default
+	// "", the best that the processor has.
+	ISA string `yaml:"isa" env:"ISA"`
+}
+
+// Options are those that the device is opened with.
+func (d Device) Options() device.Options {
+	return device.Options{Workers: d.Workers, Precision: d.Precision, ISA: d.ISA}
 }
 
 // Console says where the console and the metrics are served.

@@ -69,6 +69,16 @@ func TestDataDir(t *testing.T) {
 			t.Errorf("%v: %q, %v; want %q", environ, c.Dir, err, want)
 		}
 	}
+	for want, environ := range map[string][]string{
+		"/tmp/c/glmflow":         {"XDG_CACHE_HOME=/tmp/c", "HOME=/home/x"},
+		"/home/x/.cache/glmflow": {"HOME=/home/x", "GLMFLOW_DIR=/over/there"},
+		"/over/there/cache":      {"GLMFLOW_DIR=/over/there"},
+		"/over/here":             {"HOME=/home/x", "GLMFLOW_CACHE=/over/here"},
+	} {
+		if c, err := Load("", environ); err != nil || c.Cache != want {
+			t.Errorf("%v: cache %q, %v; want %q", environ, c.Cache, err, want)
+		}
+	}
 	if _, err := Load("", nil); err == nil || !strings.Contains(err.Error(), "--dir") {
 		t.Errorf("without a home: %v", err)
 	}

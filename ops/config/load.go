@@ -44,12 +44,16 @@ func Load(path string, environ []string) (Config, error) {
 	if err := overlay(&c, env.ToMap(environ)); err != nil {
 		return Config{}, fmt.Errorf("environment: %w", err)
 	}
+	vars := env.ToMap(environ)
 	if c.Dir == "" {
-		dir, err := dataDir(env.ToMap(environ))
-		if err != nil {
-			return Config{}, err
+		if c.Dir = userDir(vars, "XDG_DATA_HOME", ".local", "share"); c.Dir == "" {
+			return Config{}, errors.New("no home directory to keep things in: say --dir, or set GLMFLOW_DIR")
 		}
-		c.Dir = dir
+	}
+	if c.Cache == "" {
+		if c.Cache = userDir(vars, "XDG_CACHE_HOME", ".cache"); c.Cache == "" {
+			c.Cache = filepath.Join(c.Dir, "cache")
+		}
 	}
 	return c, nil
 }
@@ -63,13 +67,15 @@ func decode(text []byte, c *Config) error {
 	return errors.New(strings.TrimRight(yaml.FormatError(err, false, true), "\n"))
 }
 
-// dataDir is where the XDG base directory specification puts a user's data.
-func dataDir(environ map[string]string) (string, error) {
-	if d := environ["XDG_DATA_HOME"]; filepath.IsAbs(d) {
-		return filepath.Join(d, "glmflow"), nil
+// userDir is where the XDG base directory specification puts a user's things of
+// one kind: in the directory that variable names, or below home; "" without
+// either.
+func userDir(environ map[string]string, variable string, below ...string) string {
+	if d := environ[variable]; filepath.IsAbs(d) {
+		return filepath.Join(d, "glmflow")
 	}
 	if h := environ["HOME"]; h != "" {
-		return filepath.Join(h, ".local", "share", "glmflow"), nil
+		return filepath.Join(h, filepath.Join(below...), "glmflow")
 	}
-	return "", errors.New("no home directory to keep things in: say --dir, or set GLMFLOW_DIR")
+	return ""
 }

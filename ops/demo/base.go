@@ -10,17 +10,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/chatglm/chat"
 	"github.com/glmflow/glmflow/gpu/chatglm/tokenizer"
+	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
 	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/ops/demo/corpus"
 )
 
-// baseRecipe is all that the tiny base model follows from. Its digest names the
-// cached model, so a change here trains a new one.
+// baseRecipe is all that the tiny base model follows from. A change here trains a
+// new one; see name.
 type baseRecipe struct {
 	Seed        uint64
 	Vocabulary  int // pieces of the tokenizer
@@ -54,48 +58,92 @@ func (r baseRecipe) config(pieces int) chatglm.Config {
 // Base returns the directory of the demo's base model: a small ChatGLM3 that
 // knows the two languages and the shape of a conversation and nothing about the
 // shop. The first call trains it (about a minute) and keeps it under cache;
-// later calls find it there. onStep hears of every training step.
-func Base(ctx context.Context, cache string, dev device.Device, onStep func(finetune.StepInfo)) (dir string, trained bool, err error) {
-	recipe := defaultRecipe(dev)
-	name, err := json.Marshal(recipe)
+// later calls find it there. onStep hears of every training step. A call that
+// was interrupted is gone on with by the next; while another process trains the
+// same model, this one waits for it, and onWait is called once.
+func Base(ctx context.Context, cache string, dev device.Device, onStep func(finetune.StepInfo), onWait func()) (dir string, trained bool, err error) {
+	return defaultRecipe(dev).cached(ctx, cache, dev, onStep, onWait)
+}
+
+func (r baseRecipe) cached(ctx context.Context, cache string, dev device.Device, onStep func(finetune.StepInfo), onWait func()) (dir string, trained bool, err error) {
+	name, err := r.name(ctx, dev)
 	if err != nil {
-		return "", false, err
-	}
-	sum := sha256.Sum256(name)
-	dir = filepath.Join(cache, "demo-base-"+hex.EncodeToString(sum[:6]))
-	if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
-		return dir, false, nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", false, err
+		return "", false, fmt.Errorf("name the demo's base model: %w", err)
 	}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", false, err
 	}
-	scratch, err := os.MkdirTemp(cache, "demo-base-*.part")
-	if err != nil {
+	dir = filepath.Join(cache, name)
+	lock := flock.New(dir + ".lock")
+	defer lock.Close()
+	if ok, err := lock.TryLock(); err != nil {
+		return "", false, fmt.Errorf("lock the demo's base model: %w", err)
+	} else if !ok {
+		onWait()
+		if _, err := lock.TryLockContext(ctx, 200*time.Millisecond); err != nil {
+			return "", false, fmt.Errorf("wait for the demo that trains the base model: %w", err)
+		}
+	}
+	if _, err := os.Stat(dir); err == nil {
+		return dir, false, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return "", false, err
 	}
-	defer os.RemoveAll(scratch)
-	if err := recipe.train(ctx, scratch, dev, onStep); err != nil {
+	unfinished := dir + ".part"
+	if err := r.train(ctx, unfinished, dev, onStep); err != nil {
 		return "", false, fmt.Errorf("train the demo's base model: %w", err)
 	}
-	if err := os.Rename(scratch, dir); err != nil {
-		// Another process may have finished the same model first.
-		if _, there := os.Stat(filepath.Join(dir, "config.json")); there == nil {
-			return dir, false, nil
-		}
-		return "", false, err
-	}
-	return dir, true, nil
+	return dir, true, os.Rename(unfinished, dir)
 }
 
-// train makes the model in dir: tokenizer, random weights, small talk.
+// name tells models of different bytes apart: it is a digest of the recipe, of
+// the text, and of a model that the recipe in miniature gives, which changes with
+// whatever of the engine changes numbers.
+func (r baseRecipe) name(ctx context.Context, dev device.Device) (string, error) {
+	h := sha256.New()
+	if err := json.NewEncoder(h).Encode(r); err != nil {
+		return "", err
+	}
+	for text := range r.texts {
+		fmt.Fprintf(h, "%q\n", text)
+	}
+	for talk := range r.talks {
+		for _, m := range talk {
+			fmt.Fprintf(h, "%s %q\n", m.Role, m.Content)
+		}
+	}
+	dir, err := os.MkdirTemp("", "glmflow-demo-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	small := r
+	small.Vocabulary, small.TextSamples, small.Talks, small.Steps, small.BatchTokens = 1400, 40, 40, 3, 256
+	small.Layers, small.Hidden, small.FFN = 2, 32*r.Heads, 96
+	if err := small.train(ctx, dir, dev, func(finetune.StepInfo) {}); err != nil {
+		return "", err
+	}
+	for _, file := range []string{tokenizer.FileName, "model.safetensors"} {
+		content, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			return "", err
+		}
+		h.Write(content)
+	}
+	return "demo-base-" + hex.EncodeToString(h.Sum(nil)[:6]), nil
+}
+
+// train makes the model in dir: tokenizer, random weights, small talk. It goes on
+// where an earlier call stopped.
 func (r baseRecipe) train(ctx context.Context, dir string, dev device.Device, onStep func(finetune.StepInfo)) error {
 	vocabulary, err := tokenizer.Train(r.texts, r.Vocabulary)
 	if err != nil {
 		return fmt.Errorf("tokenizer: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "tokenizer.model"), vocabulary, 0o644); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := atomicfile.WriteBytes(filepath.Join(dir, tokenizer.FileName), vocabulary); err != nil {
 		return err
 	}
 	enc, err := tokenizer.Load(dir)
@@ -103,15 +151,12 @@ func (r baseRecipe) train(ctx context.Context, dir string, dev device.Device, on
 		return err
 	}
 	var examples []finetune.Example
-	for talk := range corpus.General(r.Seed) {
+	for talk := range r.talks {
 		ids, labels, _, err := chat.Encode(enc, messages(talk), "", chat.Options{})
 		if err != nil {
 			return fmt.Errorf("encode small talk: %w", err)
 		}
 		examples = append(examples, finetune.Example{ID: fmt.Sprint(len(examples)), IDs: ids, Labels: labels})
-		if len(examples) == r.Talks {
-			break
-		}
 	}
 	model, err := chatglm.New(r.config(enc.Pieces()), dev, r.Seed)
 	if err != nil {
@@ -125,11 +170,23 @@ func (r baseRecipe) train(ctx context.Context, dir string, dev device.Device, on
 	options.Decay = "cosine"
 	options.MaxSteps = r.Steps
 	options.BatchTokens = r.BatchTokens
+	options.SaveEvery = 30
 	options.Seed = r.Seed
-	if _, err := finetune.Run(ctx, model, examples, nil, options, finetune.Hooks{OnStep: onStep}); err != nil {
+	state := finetune.Dir(filepath.Join(dir, "state"))
+	if _, err := finetune.Run(ctx, model, examples, nil, options, finetune.Hooks{OnStep: onStep, State: state}); err != nil {
 		return err
 	}
-	return model.Save(dir)
+	return errors.Join(model.Save(dir), state.Remove())
+}
+
+// talks is the small talk that the model is trained on.
+func (r baseRecipe) talks(yield func([]corpus.Message) bool) {
+	n := 0
+	for talk := range corpus.General(r.Seed) {
+		if n++; n > r.Talks || !yield(talk) {
+			return
+		}
+	}
 }
 
 // texts are what the tokenizer is trained on: small talk, and conversations of

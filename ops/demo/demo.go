@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/glmflow/glmflow/gpu"
-	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/ops/app"
 	"github.com/glmflow/glmflow/ops/config"
@@ -41,6 +40,9 @@ type Options struct {
 // Run does the demo and returns its report.
 func Run(ctx context.Context, o Options) (Report, error) {
 	began := o.Now()
+	if err := checkLogs(o); err != nil {
+		return Report{}, err
+	}
 	show := newDisplay(term.NewProgress(o.Screen, o.Now), o.Printer)
 	defer show.progress.Clear()
 	root := o.Config.Dir
@@ -59,7 +61,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		plan = &p
 		show.progress.Done(o.Printer.Sprintf("logs"), o.Printer.Sprintf("%d conversations of an invented shop", len(p.Conversations)))
 	}
-	if r.Base, r.Device, err = base(ctx, o, filepath.Join(root, "cache"), show); err != nil {
+	if r.Base, r.Device, err = base(ctx, o, o.Config.Cache, show); err != nil {
 		return Report{}, err
 	}
 	c := settings(o.Config, dir, r.Base)
@@ -102,7 +104,7 @@ func settings(c config.Config, dir, base string) config.Config {
 
 // base finds or trains the base model.
 func base(ctx context.Context, o Options, cache string, show *display) (dir, kind string, err error) {
-	dev, err := gpu.Open(o.Config.Device.Backend, device.Options{Workers: o.Config.Device.Workers, Precision: o.Config.Device.Precision})
+	dev, err := gpu.Open(o.Config.Device.Backend, o.Config.Device.Options())
 	if err != nil {
 		return "", "", err
 	}
@@ -110,6 +112,8 @@ func base(ctx context.Context, o Options, cache string, show *display) (dir, kin
 	name := o.Printer.Sprintf("base model")
 	dir, trained, err := Base(ctx, cache, dev, func(i finetune.StepInfo) {
 		show.progress.Show(name, int64(i.Step), int64(i.Total), fmt.Sprintf("loss %.3f", i.Loss))
+	}, func() {
+		show.progress.Note(name, o.Printer.Sprintf("another demo trains it; waiting"))
 	})
 	if err != nil {
 		return "", "", err

@@ -15,6 +15,7 @@ type display struct {
 	progress *term.Progress
 	p        lang.Printer
 	last     map[string]pipeline.Progress // by stage
+	loss     string                       // the newest: a sign of life between two steps has none
 }
 
 func newDisplay(progress *term.Progress, p lang.Printer) *display {
@@ -30,9 +31,12 @@ func (d *display) observer() pipeline.Observer {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.last[job.Stage] = p
-			detail := p.Message
 			if loss, ok := p.Values["loss"]; ok {
-				detail = fmt.Sprintf("loss %.3f", loss)
+				d.loss = fmt.Sprintf("loss %.3f", loss)
+			}
+			detail := p.Message
+			if p.Unit == "steps" {
+				detail = d.loss
 			}
 			d.progress.Show(d.p.Sprintf(job.Stage), p.Done, p.Total, detail)
 		},

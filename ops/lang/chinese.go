@@ -39,6 +39,7 @@ func Chinese() map[string]string {
 		"%d steps":                             "%d 步", "%d answers compared": "对比回答 %d 条",
 		"trained on small talk, kept for the next time": "已用闲聊训练，保留供下次使用",
 		"found from an earlier time":                    "沿用之前训练的结果",
+		"another demo trains it; waiting":               "另一个演示正在训练它，等待中",
 		"%d conversations in, %d ready to learn from":   "输入对话 %d 段，可用于学习 %d 段",
 
 		// The demo's report.

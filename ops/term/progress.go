@@ -17,6 +17,10 @@ type Progress struct {
 	start  time.Time
 	last   time.Time
 	live   bool // whether an unfinished line stands on the terminal
+
+	label string    // of the work that is shown
+	from  int64     // where it stood when it was first shown: resumed work begins in the middle
+	since time.Time // when that was
 }
 
 // NewProgress starts a clock; now is time.Now outside tests.
@@ -27,6 +31,9 @@ func NewProgress(s *Screen, now func() time.Time) *Progress {
 // Show says where the work stands. total 0 means that nobody knows.
 func (p *Progress) Show(label string, done, total int64, detail string) {
 	at := p.now()
+	if label != p.label {
+		p.label, p.from, p.since = label, done, at
+	}
 	wait := p.every
 	if p.screen.Terminal {
 		wait = 80 * time.Millisecond
@@ -60,7 +67,17 @@ func (p *Progress) Done(label, summary string) {
 	took := p.now().Sub(p.start)
 	mark := p.screen.Style(Good, "✓")
 	fmt.Fprintf(p.screen.W, "%s %s %s %s\n", mark, pad(label, 10), summary, p.screen.Style(Faint, "("+Duration(took)+")"))
-	p.start = p.now()
+	p.start, p.label = p.now(), ""
+}
+
+// Note says what holds the work up, until it goes on.
+func (p *Progress) Note(label, text string) {
+	if !p.screen.Terminal {
+		fmt.Fprintln(p.screen.W, label, text)
+		return
+	}
+	fmt.Fprint(p.screen.W, "\r"+ansi.Truncate(pad(label, 10)+" "+text, p.screen.Width-1, "…")+"\x1b[K")
+	p.live = true
 }
 
 // Clear takes the unfinished line away, before something else is written.
@@ -72,16 +89,20 @@ func (p *Progress) Clear() {
 }
 
 func (p *Progress) left(at time.Time, done, total int64) string {
-	spent := at.Sub(p.start)
-	if total <= 0 || done <= 0 || done >= total || spent < 2*time.Second {
+	spent, did := at.Sub(p.since), done-p.from
+	if did <= 0 || done >= total || spent < 2*time.Second {
 		return ""
 	}
-	return "~" + Duration(time.Duration(float64(spent)*float64(total-done)/float64(done))) + " left"
+	return "~" + Duration(time.Duration(float64(spent)*float64(total-done)/float64(did))) + " left"
 }
 
 func fraction(done, total int64) string {
-	if total <= 0 {
+	switch {
+	case total > 0:
+	case done > 0:
 		return fmt.Sprint(done)
+	default: // it begins, and nobody knows how much there is
+		return ""
 	}
 	return fmt.Sprintf("%d/%d", done, total)
 }

@@ -101,6 +101,20 @@ func TestProgressOnATerminalStaysOnOneLine(t *testing.T) {
 	}
 }
 
+// TestResumedProgressLooksAhead: what was done earlier took no time now.
+func TestResumedProgressLooksAhead(t *testing.T) {
+	var out bytes.Buffer
+	at := time.Unix(0, 0)
+	p := NewProgress(&Screen{W: &out, Width: 79, Terminal: true}, func() time.Time { return at })
+	for done := int64(400); done <= 410; done++ {
+		p.Show("train", done, 420, "")
+		at = at.Add(3 * time.Second)
+	}
+	if frames := strings.Split(out.String(), "\r"); !strings.Contains(frames[len(frames)-1], "410/420 ~30s left") {
+		t.Errorf("ten steps of three seconds are left: %q", frames[len(frames)-1])
+	}
+}
+
 func TestDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		1500 * time.Millisecond: "1.5s", 45 * time.Second: "45s", 200 * time.Second: "3m20s", 125 * time.Minute: "2h05m",

@@ -22,4 +22,6 @@
 //	state/…                named objects
 //	staging/…              unfinished writes of a local directory; safe to delete when nothing runs
 //	checkout/abcdef…/…     materialised trees of a local directory; safe to delete when nothing runs
+//
+// For a store that lies elsewhere both are on this machine: see [Cache].
 package artifact

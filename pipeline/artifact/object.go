@@ -38,17 +38,28 @@ func (s *Store) save(ctx context.Context, key string, write func(io.Writer) erro
 	return s.adopt(ctx, f, key)
 }
 
-// Load opens a named object. The error satisfies fs.ErrNotExist if there is none.
+// Load opens a named object: as an *os.File if the store is a local directory. The
+// error satisfies fs.ErrNotExist if there is none.
 func (s *Store) Load(ctx context.Context, name string) (io.ReadCloser, error) {
 	key, err := objectKey(name)
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.read(ctx, key)
+	r, err := s.load(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", name, err)
 	}
 	return r, nil
+}
+
+func (s *Store) load(ctx context.Context, key string) (io.ReadCloser, error) {
+	if s.dir == "" {
+		return s.read(ctx, key)
+	}
+	if err := s.before(OpRead, key); err != nil {
+		return nil, err
+	}
+	return os.Open(s.path(key))
 }
 
 // Drop deletes every named object under the path name.

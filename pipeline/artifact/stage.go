@@ -15,10 +15,35 @@ import (
 // stage opens a file for bytes that have no name yet. In a local store it lies
 // on the store's own disk, so that adopt can rename it.
 func (s *Store) stage() (*os.File, error) {
-	if s.dir != "" {
-		return os.CreateTemp(filepath.Join(s.dir, "staging"), "put-")
+	if s.dir == "" {
+		return s.unnamed()
 	}
-	return os.CreateTemp("", "glmflow-put-")
+	return os.CreateTemp(filepath.Join(s.dir, "staging"), "put-")
+}
+
+// unnamed opens a file that vanishes when it is closed or the process dies.
+func (s *Store) unnamed() (*os.File, error) {
+	dir, err := s.Scratch()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(dir, "copy-")
+	if err != nil {
+		return nil, err
+	}
+	return f, os.Remove(f.Name())
+}
+
+// Scratch is a directory for copies of what goes into the store or comes out of
+// it: on the store's own disk if it is a local one, else beside the trees that are
+// checked out. The system's directory for temporary files may be memory, which
+// has no room for a model. It is created.
+func (s *Store) Scratch() (string, error) {
+	dir := filepath.Join(s.cache, "staging")
+	if s.dir != "" {
+		dir = filepath.Join(s.dir, "staging")
+	}
+	return dir, os.MkdirAll(dir, 0o755)
 }
 
 // adopt makes the staged file f the object key. A local file is on the disk, and

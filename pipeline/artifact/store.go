@@ -234,11 +234,7 @@ func (s *Store) local(d Digest) (*os.File, error) {
 	if s.dir != "" {
 		return os.Open(s.path(d.key()))
 	}
-	f, err := os.CreateTemp("", "glmflow-artifact-")
-	if err != nil {
-		return nil, err
-	}
-	return f, os.Remove(f.Name())
+	return s.unnamed()
 }
 
 // path is the file of key in a local store.

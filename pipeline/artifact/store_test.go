@@ -285,3 +285,40 @@ func TestOpenNamesThePlace(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingGoesToTheSystemsTemporaryDirectory: it may be memory, and what goes
+// in and out of a store may be a model.
+func TestNothingGoesToTheSystemsTemporaryDirectory(t *testing.T) {
+	for name, location := range map[string]string{"directory": t.TempDir(), "elsewhere": "mem://"} {
+		cache := t.TempDir()
+		s := open(t, location, artifact.Cache(cache))
+		t.Setenv("TMPDIR", filepath.Join(cache, "absent")) // where nothing can be created
+		d, err := s.PutBytes(t.Context(), []byte("a model"))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		_, _, c, err := s.ReaderAt(t.Context(), d)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		defer c.Close()
+		if err := s.Save(t.Context(), "job/checkpoint", func(w io.Writer) error { _, err := io.WriteString(w, "step 7"); return err }); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		r, err := s.Load(t.Context(), "job/checkpoint")
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		defer r.Close()
+		if _, isFile := r.(*os.File); isFile != (name == "directory") {
+			t.Errorf("%s: loaded as %T", name, r)
+		}
+		dir, err := s.Scratch()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("%s: left %v (%v)", name, left, err)
+		}
+	}
+}

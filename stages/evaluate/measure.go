@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -70,7 +71,8 @@ func (e *evaluation) losses(ctx context.Context, who side, m *chatglm.Model) err
 		for i := range nll {
 			c := &e.conversations[done]
 			if math.IsNaN(nll[i]) || math.IsInf(nll[i], 0) {
-				return pipeline.Park(fmt.Errorf("the loss on conversation %s is not finite", c.id))
+				err := fmt.Errorf("the loss on conversation %s is not finite", c.id)
+				return pipeline.Park(errors.Join(err, m.CheckFinite()))
 			}
 			c.nll[who], c.targets = nll[i], targets[i]
 			done++

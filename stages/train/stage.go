@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/pipeline"
@@ -74,21 +75,36 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 	if err != nil {
 		return err
 	}
-	model, err := s.open(ctx, job, base, from)
+	dir, adapter, err := s.place(ctx, job, base, from)
+	if err != nil {
+		return err
+	}
+	model, err := s.open(dir, adapter, data)
+	if hopeless(err) {
+		return pipeline.Park(err)
+	}
 	if err != nil {
 		return err
 	}
 	defer model.Close()
+	scratch, err := job.Store().Scratch()
+	if err != nil {
+		return err
+	}
 	p := newProgress(job)
 	result, err := finetune.Run(ctx, model, data.train, data.validation, s.config.Options, finetune.Hooks{
-		OnStep: p.step,
-		Alive:  p.alive,
-		State:  job.State(),
-		Now:    job.Now,
-		Base:   from.Base + " " + from.Parent,
-		Log:    job.Log(),
+		OnStep:    p.step,
+		Heartbeat: p.heartbeat,
+		State:     job.State(),
+		Scratch:   scratch,
+		// The state is the job's own: what an earlier delivery saved under another
+		// configuration is of no use any more.
+		Overwrite: true,
+		Now:       job.Now,
+		Base:      from.Base + " " + from.Parent,
+		Log:       job.Log(),
 	})
-	if errors.Is(err, finetune.ErrDiverged) || errors.Is(err, finetune.ErrNoTargets) {
+	if hopeless(err) {
 		return pipeline.Park(err)
 	}
 	if err != nil {
@@ -104,6 +120,12 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 	}
 	job.Log().Info("trained", "steps", result.Steps, "best_step", result.BestStep, "files", files)
 	return pipeline.Emit(job, schemas.Adapter, row)
+}
+
+// hopeless reports an error that comes again however often the job is tried.
+func hopeless(err error) bool {
+	var tight *finetune.DoesNotFitError
+	return errors.As(err, &tight) || errors.Is(err, finetune.ErrDiverged) || errors.Is(err, finetune.ErrNoTargets) || errors.Is(err, chatglm.ErrNotFinite)
 }
 
 // row describes what came of a job.

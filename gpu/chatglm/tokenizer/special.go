@@ -35,6 +35,13 @@ func SpecialsOf(pieces int) Special {
 // embedding has at least so many rows.
 func Size(pieces int) int { return pieces + len(specialNames()) }
 
+// Rows is how many rows a model's embedding gets: [Size], rounded up to a multiple
+// of 512 as in the original, which has 65,024 for ChatGLM3's 64,798 ids.
+func Rows(pieces int) int {
+	const multiple = 512
+	return (Size(pieces) + multiple - 1) / multiple * multiple
+}
+
 // Stops returns the ids that end an answer: the end token, and the roles that
 // speak next.
 func (s Special) Stops() []int32 { return []int32{EOS, s.User, s.Observation} }

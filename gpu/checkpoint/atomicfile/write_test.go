@@ -51,3 +51,21 @@ func TestWholeOrNotAtAll(t *testing.T) {
 		t.Errorf("in a directory that is not there: %v", err)
 	}
 }
+
+func TestMkdirAll(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"a/b/c", "a/b/c", "a/./d/", ".", filepath.Join(t.TempDir(), "x", "y")} {
+		if err := MkdirAll(dir); err != nil {
+			t.Errorf("%s: %v", dir, err)
+		}
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			t.Errorf("%s is no directory: %v", dir, err)
+		}
+	}
+	if err := MkdirAll("file/x"); err == nil {
+		t.Error("a directory was made in a file")
+	}
+}

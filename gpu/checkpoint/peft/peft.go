@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 
@@ -21,9 +20,6 @@ const (
 	ModelFile  = "adapter_model.safetensors"
 	oldFile    = "adapter_model.bin" // what PEFT before 0.6 wrote; read where there is no other
 )
-
-// maxConfig bounds adapter_config.json, a file of less than a kilobyte.
-const maxConfig = 1 << 20
 
 // A Config is adapter_config.json, with the fields that PEFT 0.6 and later
 // understand, in their order. Unknown fields would break older readers, so a
@@ -48,7 +44,7 @@ type Config struct {
 	R                 int            `json:"r"`
 	RankPattern       map[string]any `json:"rank_pattern"`
 	Revision          any            `json:"revision"`
-	TargetModules     []string       `json:"target_modules"`
+	TargetModules     Targets        `json:"target_modules"`
 	TaskType          string         `json:"task_type"`
 	RSLoRA            bool           `json:"use_rslora,omitempty"` // the scale is alpha/√r; PEFT 0.7 and later
 }
@@ -58,35 +54,8 @@ func NewConfig(base string, r int, alpha, dropout float64, targets []string) Con
 	return Config{
 		AlphaPattern: map[string]any{}, BaseModel: base, Bias: "none", InferenceMode: true, InitLoraWeights: true,
 		LoftqConfig: map[string]any{}, LoraAlpha: alpha, LoraDropout: dropout, MegatronCore: "megatron.core",
-		PeftType: "LORA", R: r, RankPattern: map[string]any{}, TargetModules: targets, TaskType: "CAUSAL_LM",
+		PeftType: "LORA", R: r, RankPattern: map[string]any{}, TargetModules: Targets{Names: targets}, TaskType: "CAUSAL_LM",
 	}
-}
-
-// supported reports what a plain LoRA cannot express.
-func (c Config) supported() error {
-	switch {
-	case c.PeftType != "LORA":
-		return fmt.Errorf("peft_type is %q: only \"LORA\" is supported", c.PeftType)
-	case c.R < 1 || c.R > 4096:
-		return fmt.Errorf("r is %d: want 1 to 4096", c.R)
-	case !(c.LoraAlpha > 0 && c.LoraAlpha <= math.MaxFloat32):
-		return fmt.Errorf("lora_alpha is %g: want a number above 0", c.LoraAlpha)
-	case c.InitLoraWeights != nil && c.InitLoraWeights != true && c.InitLoraWeights != false && c.InitLoraWeights != "gaussian":
-		return fmt.Errorf("init_lora_weights is %v: its adapters may belong to a changed base model; convert them to plain LoRA first", c.InitLoraWeights)
-	case c.Bias != "" && c.Bias != "none":
-		return fmt.Errorf("bias is %q: only \"none\" is supported", c.Bias)
-	case len(c.RankPattern)+len(c.AlphaPattern) > 0:
-		return fmt.Errorf("rank_pattern and alpha_pattern are not supported: every layer has one rank")
-	case c.FanInFanOut:
-		return fmt.Errorf("fan_in_fan_out is set: ChatGLM3 has no such layer")
-	case c.LayersToTransform != nil:
-		return fmt.Errorf("layers_to_transform is not supported: every layer is adapted")
-	case c.ModulesToSave != nil:
-		return fmt.Errorf("modules_to_save is not supported")
-	case len(c.TargetModules) == 0:
-		return fmt.Errorf("target_modules is empty")
-	}
-	return nil
 }
 
 // TensorName is PEFT's name of matrix "A" or "B" beside the module at path.
@@ -94,45 +63,56 @@ func TensorName(path, matrix string) string {
 	return "base_model.model." + path + ".lora_" + matrix + ".weight"
 }
 
-// Save writes an adapter to dir, which is created: first the weights, then the
-// configuration, each whole or not at all.
+// Save writes an adapter to dir, which is created. An adapter that is there stays
+// as it is until the new weights are on the disk; then its configuration goes
+// before they get their name, and the new one comes after. Whenever that is
+// interrupted, no weights are taken for those of another configuration.
 func Save(dir string, c Config, tensors []safetensors.Output) error {
 	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := atomicfile.MkdirAll(dir); err != nil {
 		return err
 	}
-	if err := safetensors.Create(filepath.Join(dir, ModelFile), tensors, map[string]string{"format": "pt"}); err != nil {
+	if err := saveWeights(dir, tensors); err != nil {
 		return err
 	}
 	return atomicfile.WriteBytes(filepath.Join(dir, ConfigFile), append(text, '\n'))
 }
 
-// ReadConfig reads the configuration of the adapter in dir and refuses what is
-// not a plain LoRA.
-func ReadConfig(dir string) (Config, error) {
-	f, err := os.Open(filepath.Join(dir, ConfigFile))
+// saveWeights replaces the weights in dir and leaves them without a
+// configuration.
+func saveWeights(dir string, tensors []safetensors.Output) error {
+	path := filepath.Join(dir, ModelFile)
+	err := atomicfile.Write(path, func(w io.Writer) error {
+		if err := safetensors.Write(w, tensors, map[string]string{"format": "pt"}); err != nil {
+			return err
+		}
+		return atomicfile.Remove(filepath.Join(dir, ConfigFile))
+	})
 	if err != nil {
-		return Config{}, err
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	defer f.Close()
-	var file struct {
-		Config
-		// A newer key that changes what the matrices mean.
-		DoRA bool `json:"use_dora"`
+	return nil
+}
+
+// Find reports whether dir holds an adapter. Weights without their configuration
+// are an error: they are what an interrupted [Save] leaves.
+func Find(dir string) (bool, error) {
+	for _, name := range []string{ConfigFile, ModelFile, oldFile} {
+		_, err := os.Stat(filepath.Join(dir, name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return false, err
+		case name == ConfigFile:
+			return true, nil
+		default:
+			return false, fmt.Errorf("%s has %s and no %s: writing the adapter was interrupted; write it again", dir, name, ConfigFile)
+		}
 	}
-	if err := json.NewDecoder(io.LimitReader(f, maxConfig)).Decode(&file); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	if file.DoRA {
-		return Config{}, fmt.Errorf("%s: use_dora is not supported: only plain LoRA is", f.Name())
-	}
-	if err := file.Config.supported(); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	return file.Config, nil
+	return false, nil
 }
 
 // Open reads the configuration of the adapter in dir and opens its weights. The

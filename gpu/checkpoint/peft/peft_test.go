@@ -69,7 +69,7 @@ func TestSaveAndOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if got.R != 4 || got.LoraAlpha != 8 || got.TargetModules[0] != "dense" {
+	if got.R != 4 || got.LoraAlpha != 8 || got.TargetModules.Names[0] != "dense" {
 		t.Errorf("%+v", got)
 	}
 	var values [2]float32
@@ -78,27 +78,153 @@ func TestSaveAndOpen(t *testing.T) {
 	}
 }
 
-func TestUnsupportedAdapters(t *testing.T) {
-	for change, want := range map[string]string{
-		`"peft_type":"PREFIX_TUNING"`: "peft_type",
-		`"r":0`:                       "r is 0",
-		`"bias":"all"`:                "bias",
-		`"modules_to_save":["x"]`:     "modules_to_save",
-		`"fan_in_fan_out":true`:       "fan_in_fan_out",
-		`"layers_to_transform":[0]`:   "layers_to_transform",
-		`"use_dora":true`:             "use_dora",
-		`"target_modules":[]`:         "target_modules",
-		`"lora_alpha":0`:              "lora_alpha",
-		`"lora_alpha":1e300`:          "lora_alpha",
-		`"init_lora_weights":"pissa"`: "init_lora_weights",
-	} {
-		dir := t.TempDir()
-		text := `{"peft_type":"LORA","r":8,"lora_alpha":32,"bias":"none","target_modules":["query_key_value"],` + change + `}`
-		if err := os.WriteFile(filepath.Join(dir, ConfigFile), []byte(text), 0o600); err != nil {
+// TestReplacingIsSafe: an adapter of the same rank and another scale never gets
+// the other one's weights, wherever replacing it ends.
+func TestReplacingIsSafe(t *testing.T) {
+	dir := t.TempDir()
+	config := func(alpha float64) Config { return NewConfig("base", 4, alpha, 0, []string{"dense"}) }
+	tensors := func(value float32) []safetensors.Output {
+		return []safetensors.Output{safetensors.Values("w", []int{1}, []float32{value})}
+	}
+	holds := func(alpha float64, value float32) {
+		t.Helper()
+		c, f, err := Open(dir)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadConfig(dir); err == nil || !strings.Contains(err.Error(), want) {
+		defer f.Close()
+		var got [1]float32
+		if err := f.Read("w", got[:]); err != nil || c.LoraAlpha != alpha || got[0] != value {
+			t.Errorf("alpha %g with weight %g (%v), want %g with %g", c.LoraAlpha, got[0], err, alpha, value)
+		}
+	}
+	if err := Save(dir, config(8), tensors(1)); err != nil {
+		t.Fatal(err)
+	}
+	holds(8, 1)
+	broken := tensors(2)
+	broken[0].Read = func([]float32) error { return fs.ErrInvalid }
+	if err := Save(dir, config(16), broken); !errors.Is(err, fs.ErrInvalid) {
+		t.Fatalf("error %v, want the tensor's", err)
+	}
+	holds(8, 1)
+	if err := saveWeights(dir, tensors(2)); err != nil { // and the power fails
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"Find":       func() error { _, err := Find(dir); return err }(),
+		"ReadConfig": func() error { _, err := ReadConfig(dir); return err }(),
+		"Open":       func() error { _, _, err := Open(dir); return err }(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "interrupted; write it again") {
+			t.Errorf("%s of a half-replaced adapter: error %v, want a sentence", name, err)
+		}
+	}
+	if err := Save(dir, config(16), tensors(2)); err != nil {
+		t.Fatal(err)
+	}
+	holds(16, 2)
+}
+
+// written puts an adapter_config.json with a change into a directory. Of keys that
+// stand twice, the last counts.
+func written(t *testing.T, change string) string {
+	t.Helper()
+	dir := t.TempDir()
+	text := `{"peft_type":"LORA","r":8,"lora_alpha":32,"bias":"none","target_modules":["query_key_value"],` + change + `}`
+	if err := os.WriteFile(filepath.Join(dir, ConfigFile), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestUnsupportedAdapters: whatever may change the numbers is refused by name, a
+// key that nobody knows yet included.
+func TestUnsupportedAdapters(t *testing.T) {
+	for change, want := range map[string]string{
+		`"peft_type":"PREFIX_TUNING"`:                           "peft_type",
+		`"r":0`:                                                 "r is 0",
+		`"bias":"all"`:                                          "bias",
+		`"lora_bias":true`:                                      "lora_bias is true",
+		`"modules_to_save":["x"]`:                               `modules_to_save is ["x"]`,
+		`"fan_in_fan_out":true`:                                 "fan_in_fan_out",
+		`"layers_to_transform":[0]`:                             "layers_to_transform is [0]",
+		`"layers_to_transform":0`:                               "layers_to_transform is 0",
+		`"layer_replication":[[0,4],[2,5]]`:                     "layer_replication is [[0,4],[2,5]]",
+		`"use_dora":true`:                                       "use_dora is true",
+		`"use_qalora":true`:                                     "use_qalora is true",
+		`"exclude_modules":"dense"`:                             "exclude_modules",
+		`"target_parameters":["w"]`:                             "target_parameters",
+		`"trainable_token_indices":{"embed":[1]}`:               "trainable_token_indices",
+		`"megatron_config":{"a":1}`:                             "megatron_config",
+		`"alora_invocation_tokens":[1]`:                         "alora_invocation_tokens",
+		`"arrow_config":{"top_k":3}`:                            "arrow_config",
+		`"a_key_of_tomorrow":"` + strings.Repeat("x", 99) + `"`: `a_key_of_tomorrow is "xxx`,
+		`"target_modules":[]`:                                   "target_modules is empty",
+		`"target_modules":null`:                                 "target_modules is empty",
+		`"target_modules":7`:                                    "target_modules",
+		`"target_modules":".*(?!dense)"`:                        "write the names of the modules as a list",
+		`"rank_pattern":{"dense":8,"dense_4h_to_h":4}`:          "rank_pattern gives dense_4h_to_h the rank 4, r is 8",
+		`"alpha_pattern":{"dense":16}`:                          "alpha_pattern gives dense the alpha 16, lora_alpha is 32",
+		`"lora_alpha":0`:                                        "lora_alpha",
+		`"lora_alpha":1e300`:                                    "lora_alpha",
+		`"init_lora_weights":"pissa"`:                           "init_lora_weights",
+		`"init_lora_weights":"pissa_niter_4"`:                   "init_lora_weights",
+		`"init_lora_weights":"olora"`:                           "init_lora_weights",
+		`"init_lora_weights":"loftq"`:                           "init_lora_weights",
+		`"init_lora_weights":"corda"`:                           "init_lora_weights",
+		`"init_lora_weights":"eva"`:                             "init_lora_weights",
+	} {
+		if _, err := ReadConfig(written(t, change)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", change, err, want)
+		}
+	}
+}
+
+// TestPlainAdaptersInOtherWords: what says nothing, or the same, changes nothing.
+func TestPlainAdaptersInOtherWords(t *testing.T) {
+	for _, change := range []string{
+		`"modules_to_save":[],"layers_to_transform":[],"exclude_modules":null,"layer_replication":null,"use_dora":false,"lora_bias":false`,
+		`"rank_pattern":{"dense":8},"alpha_pattern":{"dense":32}`,
+		`"peft_version":"0.17.1","qalora_group_size":16,"use_qalora":false,"runtime_config":{"ephemeral_gpu_offload":false}`,
+		`"eva_config":null,"corda_config":null,"trainable_token_indices":null,"target_parameters":[],"a_key_of_tomorrow":{ }`,
+		`"init_lora_weights":"gaussian","loftq_config":{},"layers_pattern":"layers","megatron_core":"megatron.core","task_type":null`,
+		`"target_modules":["query_key_value"]`,
+	} {
+		c, err := ReadConfig(written(t, change))
+		if err != nil || c.R != 8 || c.LoraAlpha != 32 || !c.TargetModules.Match("transformer.encoder.layers.3.self_attention.query_key_value") {
+			t.Errorf("%s: %+v, %v", change, c, err)
+		}
+	}
+}
+
+// TestTargets follows PEFT's rules for names, paths and patterns.
+func TestTargets(t *testing.T) {
+	const qkv, dense, up = "layers.1.self_attention.query_key_value", "layers.1.self_attention.dense", "layers.1.mlp.dense_h_to_4h"
+	for text, want := range map[string][3]bool{
+		`["query_key_value"]`:                    {true, false, false},
+		`["dense"]`:                              {false, true, false},
+		`["self_attention.dense"]`:               {false, true, false},
+		`["layers.1.self_attention.dense"]`:      {false, true, false},
+		`["attention.dense"]`:                    {},
+		`["layers.2.self_attention.dense", "x"]`: {},
+		`"dense"`:                                {},
+		`".*dense"`:                              {false, true, false},
+		`".*\\.(dense|query_key_value)"`:         {true, true, false},
+		`".*dense.*"`:                            {false, true, true},
+		`"layers|.*mlp.*"`:                       {false, false, true},
+		`"all-linear"`:                           {true, true, true},
+		`"All-Linear"`:                           {true, true, true},
+	} {
+		var targets Targets
+		if err := json.Unmarshal([]byte(text), &targets); err != nil {
+			t.Fatal(err)
+		}
+		if got := [3]bool{targets.Match(qkv), targets.Match(dense), targets.Match(up)}; got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+		if again := marshal(t, targets); string(again) != strings.ReplaceAll(text, ", ", ",") {
+			t.Errorf("%s is written as %s", text, again)
 		}
 	}
 }

@@ -27,6 +27,10 @@
 // bfloat16.
 // Products of up to sixteen rows are float32 always: those wait for memory.
 //
+// Activations may be bfloat16 in memory with either precision (linear_forward,
+// linear_backward, piece_of and output_loss in kernels.h): packing widens or
+// copies them, and a result is rounded once, when its sum is complete.
+//
 // Building needs a C compiler; without cgo [Open] says so, and gpu.Open falls
 // back to the reference device.
 package cpu

@@ -14,7 +14,7 @@
 #include "team.h"
 
 // Scratch memory grows to what an operator asks for and is kept.
-enum { PACKED_LEFT, PACKED_RIGHT, BLOCKS, WIDE_LEFT, WIDE_RESULT, DROPPED, LOGITS, REFERENCE_LOGITS, GATHERED, PARTIAL, ATTENTION, SCRATCHES };
+enum { PACKED_LEFT, PACKED_RIGHT, PANELS, SUMS, WIDE_LEFT, WIDE_RESULT, DROPPED, LOGITS, REFERENCE_LOGITS, GATHERED, PARTIAL, ATTENTION, SCRATCHES };
 
 typedef struct cpu {
 	team *team;
@@ -75,33 +75,46 @@ typedef struct product {
 	float alpha;
 	int add;
 	const float *bias; // [N], not with add
+	// also are products that are added to rows of c, from row `row` on, before those
+	// are rounded: as wide, without c and bias of their own. Where dropout is not 0,
+	// what is added has dropout by device.Uniform(seed, m·N+n).
+	const struct product *also;
+	long also_count, row;
+	float dropout;
+	uint64_t seed;
 } product;
 void multiply(cpu *d, const product *p);
-// pack_narrow packs columns col… of a narrow b, narrow_dots computes rows m…
-// and columns j… of c: multiply's ways with one.
-void pack_narrow(const isa *isa, const products *kernels, void *to, const product *p, long col, long lanes);
+// pack_narrow packs columns col… of a narrow b, `depth` of k from first_k on;
+// narrow_dots computes rows m… and columns j… of c: multiply's ways with one.
+void pack_narrow(const isa *isa, const products *kernels, void *to, const product *p, long col, long lanes, long first_k, long depth);
 void narrow_dots(const cpu *d, const product *p, long m, long rows, long j, long cols);
 
-// A linear is y[M,O] = x[M,I]·Wᵀ + bias, plus scale·drop(x)·Aᵀ·Bᵀ with LoRA.
+// A linear is y[M,O] = x[M,I]·Wᵀ + bias, plus scale·drop(x)·Aᵀ·Bᵀ of its branches.
 typedef struct linear {
 	matrix w;
 	const float *bias;
 	long i, o;
-	const float *a, *b; // LoRA, a is NULL without it
-	float *u;           // [M,R], float32 always
-	long r;
-	float scale, dropout;
+	float dropout; // of the branches
 	uint64_t seed;
 } linear;
+// A branch is LoRA for some of the rows.
+typedef struct branch {
+	long row, m, r;
+	const float *a, *b;
+	float *u; // [m,r]
+	float scale;
+} branch;
 // What is added to, without data or NULL where it is not wanted; du is room for
 // [M,R].
 typedef struct linear_grad {
 	tensor w;
 	float *bias, *a, *b, *du;
 } linear_grad;
-void cpu_linear(cpu *d, tensor y, tensor x, long m, const linear *l);
-void cpu_linear_backward(cpu *d, tensor dx, tensor dy, tensor x, long m, const linear *l, const linear_grad *g);
-void cpu_merge(cpu *d, const linear *l);
+void cpu_linear(cpu *d, tensor y, tensor x, long m, const linear *l, const branch *branches, long count);
+// b is a branch for all rows, or NULL.
+void cpu_linear_backward(cpu *d, tensor dx, tensor dy, tensor x, long m, const linear *l, const branch *b, const linear_grad *g);
+// cpu_merge is W += scale·B·A.
+void cpu_merge(cpu *d, const linear *l, const branch *b);
 // add_columns adds the columns of x[m,n] to sum[n], row by row.
 void add_columns(cpu *d, float *sum, tensor x, long ldx, long m, long n);
 

@@ -39,9 +39,15 @@ static void store(const isa *isa, int format, void *to, float *x, long n) {
 	}
 }
 
+struct merge {
+	const linear *l;
+	const branch *b;
+};
+
 static void merge_task(cpu *d, long i, int worker, void *job) {
 	(void)worker;
-	const linear *l = job;
+	const linear *l = ((struct merge *)job)->l;
+	const branch *b = ((struct merge *)job)->b;
 	long size = number_bytes(l->w.format);
 	float sum[PIECE];
 	for (long at = 0; at < l->i; at += PIECE)
@@ -52,9 +58,11 @@ static void merge_task(cpu *d, long i, int worker, void *job) {
 				memcpy(sum, w, 4 * (size_t)n);
 			else
 				d->isa->decode(l->w.format, sum, w, NULL, 0, n);
-			for (long k = 0; k < l->r; k++) d->isa->axpy(sum, l->scale * l->b[o * l->r + k], l->a + k * l->i + at, n);
+			for (long k = 0; k < b->r; k++) d->isa->axpy(sum, b->scale * b->b[o * b->r + k], b->a + k * l->i + at, n);
 			store(d->isa, l->w.format, w, sum, n);
 		}
 }
 
-void cpu_merge(cpu *d, const linear *l) { each(d, parts(l->o, ROWS), l->o * l->i * l->r > 1 << 16, merge_task, (void *)(uintptr_t)l); }
+void cpu_merge(cpu *d, const linear *l, const branch *b) {
+	each(d, parts(l->o, ROWS), l->o * l->i * b->r > 1 << 16, merge_task, &(struct merge){l, b});
+}

@@ -87,12 +87,12 @@ void cpu_average(cpu *d, weights average, weights w, long n, float keep) {
 
 // The sum of squares is one of so many sums at most, each over a run as long as it
 // takes.
-enum { SUMS = 512 };
+enum { MOST_SUMS = 512 };
 
 struct squares {
 	tensor g;
 	long n, run;
-	double sums[SUMS];
+	double sums[MOST_SUMS];
 };
 
 static void squares_task(cpu *d, long i, int worker, void *job) {
@@ -102,7 +102,7 @@ static void squares_task(cpu *d, long i, int worker, void *job) {
 }
 
 double cpu_squares(cpu *d, tensor g, long n) {
-	struct squares j = {.g = g, .n = n, .run = parts(n / SUMS + 1, RUN) * RUN};
+	struct squares j = {.g = g, .n = n, .run = parts(n / MOST_SUMS + 1, RUN) * RUN};
 	double sum = 0;
 	each(d, parts(n, j.run), n > 4 * RUN, squares_task, &j);
 	for (long i = 0; i < parts(n, j.run); i++) sum += j.sums[i];

@@ -147,6 +147,12 @@ func (c *linearCase) cases() []testCase {
 		backward("dx", dx),
 		backward("all", append(adapter, dx, held("dbias", f, g.bias))...),
 	}
+	if c.active == device.BF16 { // scores
+		scores := all[0]
+		scores.name = "Linear/scores/" + c.String()
+		scores.operands = append(c.parameters(), out("y", f, y), out("U", f, u))
+		all = append(all, scores)
+	}
 	if c.rank > 0 {
 		all = append(all, backward("adapter", adapter...))
 	}

@@ -42,6 +42,9 @@ func (d *Device) Checked() device.Device { return device.Checked(d) }
 // Peak is how many bytes were allocated at most at one time, workspace included.
 func (d *Device) Peak() int64 { return d.peak }
 
+// Reserved is how many bytes of them are workspace.
+func (d *Device) Reserved() int64 { return d.workspace }
+
 // Used is how many bytes are allocated.
 func (d *Device) Used() int64 { return d.used + d.workspace }
 
