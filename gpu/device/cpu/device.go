@@ -35,7 +35,7 @@ var _ device.Device = (*Device)(nil)
 
 // Open starts the team with the best kernels of this processor.
 func Open(o device.Options) (device.Device, error) {
-	d, err := open(o, "")
+	d, err := open(o, o.ISA)
 	if err != nil {
 		return nil, err // and no typed nil
 	}
