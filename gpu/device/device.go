@@ -228,5 +228,9 @@ type Options struct {
 	Ordinal   int    // which of several devices of a backend, from 0; hosts have one
 	Workers   int    // threads; 0 is one a core
 	Precision string // "" and "fp32": fp32 products; "bf16": bf16 operands, fp32 sums
+	// ISA is the instruction set whose kernels a host uses, "" for the best that its
+	// processor has. Processors differ in the last bits; one that all have makes
+	// them agree.
+	ISA    string
 	Budget    int64  // bytes that Alloc, passes and workspace may take together; 0 is all there is
 }

@@ -19,20 +19,20 @@ func before(x *device.Prefix, s device.Heads) C.prefix {
 // Attention is causal attention inside each sequence, after the prefix.
 func (d *Device) Attention(o, lse, qkv device.Tensor, p *device.Pass, s device.Heads, x *device.Prefix) {
 	if p.M > 0 {
-		C.cpu_attention(d.c, f(o), f(lse), f(qkv), &prepared(p).c, shape(s), before(x, s))
+		C.cpu_attention(d.c, t(o), f(lse), t(qkv), &prepared(p).c, shape(s), before(x, s))
 	}
 }
 
 // AttentionBackward recomputes the probabilities from lse.
 func (d *Device) AttentionBackward(dqkv, do, o, lse, qkv device.Tensor, p *device.Pass, s device.Heads, x, dx *device.Prefix) {
 	if p.M > 0 {
-		C.cpu_attention_backward(d.c, f(dqkv), f(do), f(o), f(lse), f(qkv), &prepared(p).c, shape(s), before(x, s), before(dx, s))
+		C.cpu_attention_backward(d.c, t(dqkv), t(do), t(o), f(lse), t(qkv), &prepared(p).c, shape(s), before(x, s), before(dx, s))
 	}
 }
 
 // AttentionCached appends to the cache and attends over it.
 func (d *Device) AttentionCached(o, qkv device.Tensor, cache device.Cache, p *device.Pass, s device.Heads, x *device.Prefix) {
 	if p.M > 0 {
-		C.cpu_attention_cached(d.c, f(o), f(qkv), f(cache.K), f(cache.V), &prepared(p).c, shape(s), before(x, s))
+		C.cpu_attention_cached(d.c, t(o), t(qkv), t(cache.K), t(cache.V), &prepared(p).c, shape(s), before(x, s))
 	}
 }

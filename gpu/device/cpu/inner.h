@@ -9,6 +9,10 @@
 #include "rows.h"
 #include "runs.h"
 #include "steps.h"
+#include "flash.h"
+#ifdef BF16_PRODUCTS
+#include "flash_pairs.h"
+#endif
 
 #define WORD vec
 #define WORDS load
@@ -23,17 +27,22 @@
 #define ROUNDED_BF16 .bf16 = {MR, 2 * LANES, 1, 1, NAME(pack_rounded), NAME(pack_rounded), NAME(tile), NULL, NULL}
 
 #define KERNELS                                                                                     \
-	.fp32 = {MR, 2 * LANES, 1, 1, NAME(pack), NAME(pack), NAME(tile), NULL, NULL}, .transpose = NAME(transpose), \
+	.fp32 = {MR, 2 * LANES, 1, 1, NAME(pack), NAME(pack), NAME(tile), NULL, NULL}, \
 	.dots = NAME(dots), .block = NAME(block),                                                   \
 	.narrow_dots = NAME(narrow_dots), .decode = NAME(decode), .round = NAME(round),             \
-	.softmax_step = NAME(softmax_step), .softmax_row = NAME(softmax_row),                       \
-	.scores_backward = NAME(scores_backward), .inner = NAME(inner), .norm = NAME(norm),         \
+	.singles = {1, LANES, NAME(rows_as_floats), NAME(rows_as_floats), NAME(product_singles),    \
+	            NAME(softmax_singles), NAME(gradient_singles), NULL, NULL},                     \
+	.turn = NAME(turn), .scale_lanes = NAME(scale_lanes), .merge = NAME(merge),                 \
+	.rows_out = NAME(rows_out), .sum_heads = NAME(sum_heads), .inner = NAME(inner),             \
+	.norm = NAME(norm),                                                                         \
 	.norm_backward = NAME(norm_backward), .swiglu = NAME(swiglu),                               \
 	.swiglu_backward = NAME(swiglu_backward), .loss = NAME(loss), .rotary = NAME(rotary),       \
-	.sum_rows = NAME(sum_rows), .axpy = NAME(axpy), .scale = NAME(scale),                       \
+	.sum_rows = NAME(sum_rows), .axpy = NAME(axpy),                                             \
 	.convert = NAME(convert), .squares = NAME(squares), .dropout = NAME(dropout),               \
 	.loss_toward = NAME(loss_toward), .likeliest = NAME(likeliest),                             \
 	.tanh = NAME(tanh), .tanh_backward = NAME(tanh_backward),                                   \
 	.noise = NAME(noise), .adamw = NAME(adamw), .sgd = NAME(sgd), .lion = NAME(lion),           \
 	.average = NAME(average),                                                                   \
 	.widen = NAME(widen), .narrow = NAME(narrow)
+
+#define PAIRS(begin, end) .pairs = {2, LANES, NAME(rows_left), NAME(rows_right), NAME(product_pairs), NAME(softmax_pairs), NAME(gradient_pairs), begin, end}

@@ -39,11 +39,34 @@ typedef struct products {
 	void (*begin)(void), (*end)(void); // around all tiles of a thread, NULL where there is nothing to do
 } products;
 
+// A left operand of attention's products, see below.
+typedef struct left_operand {
+	const void *at;
+	long row, k; // words from one row, and from one word of k, to the next
+} left_operand;
+
+// A flash is how attention computes blocks of BLOCK queries by BLOCK keys (flash.h).
+// Operands are rows of words, with any stride: a word is `pair` numbers, one float or
+// two bfloat16. A left operand [m,k] has the numbers of a row one after the other; a
+// right one [k,n] has those of `pair` rows together.
+typedef struct flash {
+	int pair;  // 0 where the processor has no such products
+	int lanes; // of queries are computed together
+	// Rows of a tensor, at their places, as an operand [padded,wide]: d numbers of
+	// each, zeros beyond.
+	void (*left)(void *to, long wide, tensor x, const long *at, long rows, long padded, long d);
+	void (*right)(void *to, long wide, tensor x, const long *at, long rows, long padded, long d);
+	// c[m,n] (+)= a·b over k words; m is a multiple of 16, n of lanes. Pairs want a
+	// k of 1 in the left operand, and multiples of 16 words.
+	void (*product)(float *c, long ldc, left_operand a, const void *b, long ldb, long m, long n, long k, int add);
+	int (*softmax)(void *p, float *s, long lanes, long rows, const int32_t *limit, float scale, float *top, float *sum, float *keep);
+	void (*gradient)(void *p, void *ds, void *down, const float *s, const float *dp, long lanes, long rows, const int32_t *limit, float scale, const float *lse, const float *delta);
+	void (*begin)(void), (*end)(void); // around all products of a thread, NULL where there is nothing to do
+} flash;
+
 typedef struct isa {
 	const char *name;
 	products fp32, bf16;
-	// A packer of floats that keeps them, any width.
-	void (*transpose)(void *dst, long width, const float *src, long lane_stride, long k_stride, long lanes, long k);
 	// y[r·ldy + j] = alpha·x[r]·w[j] + (add ? y : bias or 0) for r < m ≤ 4, j < n.
 	void (*dots)(float *y, long ldy, const float *x, long ldx, const float *w, long ldw, long m, long n, long k, float alpha, int add, const float *bias);
 	// The same with w in a narrow format, whole rows with no space between; and n
@@ -54,11 +77,14 @@ typedef struct isa {
 	// c[m,n] (+)= a·b, a by both strides, rows of b contiguous.
 	void (*block)(float *c, long ldc, const float *a, long a_row, long a_col, const float *b, long ldb, long m, long n, long k, int add);
 
-	// Attention, on one row of a block.
-	float (*softmax_step)(float *s, long valid, float scale, float *top, float *sum);
-	void (*softmax_row)(float *s, long n, float scale);
-	void (*scores_backward)(float *p, float *dp, long valid, float scale, float lse, float delta);
-	float (*inner)(const float *x, const float *y, long n);
+	// Attention.
+	flash singles, pairs;
+	void (*turn)(void *to, long to_stride, const void *x, long stride, long rows, long columns);
+	void (*scale_lanes)(float *x, const float *factor, long rows, long lanes);
+	void (*merge)(float *x, float *top, float *sum, const float *y, const float *y_top, const float *y_sum, long rows, long lanes);
+	void (*rows_out)(tensor to, const long *at, const float *x, const float *factor, long rows, long d);
+	void (*sum_heads)(tensor to, const float *x, long n, long step, long d, float factor, int add);
+	float (*inner)(tensor x, tensor y, long n);
 
 	// Rows.
 	float (*norm)(tensor y, tensor sum, tensor x, tensor res, const float *w, long h, float eps);
@@ -74,7 +100,6 @@ typedef struct isa {
 
 	// Runs.
 	void (*axpy)(float *y, float a, const float *x, long n);
-	void (*scale)(float *x, float a, long n);
 	void (*convert)(tensor y, tensor x, long n);
 	double (*squares)(tensor x, long n);
 	void (*tanh)(float *y, const float *x, long n);

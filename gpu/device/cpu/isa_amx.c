@@ -116,6 +116,8 @@ static void tile_amx_bf16(long depth, const void *left, const void *right, float
 			put(c + j, load(&s[i][j]) * alpha + (add ? get(c + j, cols - j) : bias ? get(bias + j, cols - j) : (vec){0}), cols - j);
 }
 
+#include "flash_amx.h"
+
 int amx_allowed(void) {
 #if defined(__linux__)
 	unsigned a, b, c, d;
@@ -128,7 +130,7 @@ int amx_allowed(void) {
 }
 
 const isa isa_amx = {
-	.name = "amx", KERNELS,
+	.name = "amx", KERNELS, PAIRS(begin_amx, end_amx),
 	.bf16 = {SIDE, SIDE, 2, EDGE, pack_left_amx, pack_right_amx, tile_amx_bf16, begin_amx, end_amx},
 };
 #endif

@@ -24,9 +24,10 @@
 #include "tile.h"
 
 #include "pairs.h"
+#include "flash_dpbf16.h"
 
 const isa isa_avx512bf16 = {
-	.name = "avx512bf16", KERNELS,
+	.name = "avx512bf16", KERNELS, PAIRS(NULL, NULL),
 	.bf16 = {MR, 2 * LANES, 2, 1, pack_pairs, pack_pairs, tile_pairs, NULL, NULL},
 };
 #endif

@@ -14,7 +14,7 @@
 #include "team.h"
 
 // Scratch memory grows to what an operator asks for and is kept.
-enum { PACKED_LEFT, PACKED_RIGHT, PANELS, SUMS, WIDE_LEFT, WIDE_RESULT, DROPPED, LOGITS, REFERENCE_LOGITS, GATHERED, PARTIAL, TRANSPOSED, PER_WORKER, SCRATCHES };
+enum { PACKED_LEFT, PACKED_RIGHT, PANELS, SUMS, WIDE_LEFT, WIDE_RESULT, DROPPED, LOGITS, REFERENCE_LOGITS, GATHERED, PARTIAL, ATTENTION, SCRATCHES };
 
 typedef struct cpu {
 	team *team;
@@ -89,16 +89,6 @@ void multiply(cpu *d, const product *p);
 void pack_narrow(const isa *isa, const products *kernels, void *to, const product *p, long col, long lanes, long first_k, long depth);
 void narrow_dots(const cpu *d, const product *p, long m, long rows, long j, long cols);
 
-// A piece is c[m,n] (+)= a·b as part of a task, a by both strides, rows of b
-// contiguous; piece_of takes a and b as floats or, with format BF16, as bfloat16.
-// It packs into piece_words of memory, sized for the largest piece; piece_begin
-// and piece_end stand around all pieces of a thread.
-long piece_words(const cpu *d, long m, long n, long k);
-void piece_begin(const cpu *d);
-void piece_end(const cpu *d);
-void piece(const cpu *d, uint32_t *packed, float *c, long ldc, const float *a, long a_row, long a_col, const float *b, long ldb, long m, long n, long k, int add);
-void piece_of(const cpu *d, uint32_t *packed, float *c, long ldc, int a_format, const void *a, long a_row, long a_col, int b_format, const void *b, long ldb, long m, long n, long k, int add);
-
 // A linear is y[M,O] = x[M,I]·Wᵀ + bias, plus scale·drop(x)·Aᵀ·Bᵀ of its branches.
 typedef struct linear {
 	matrix w;
@@ -145,9 +135,9 @@ static inline long width(heads s) { return (s.a + 2 * s.g) * s.d; }
 void cpu_rotary(cpu *d, tensor qkv, const pass *p, const float *table, heads s, int inverse);
 // A prefix of n positions, 0 for none, stands before every sequence.
 typedef struct prefix { float *k, *v; long n, stride; } prefix;
-void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const pass *pass, heads s, prefix p);
-void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const pass *pass, heads s, prefix p, prefix dp);
-void cpu_attention_cached(cpu *d, float *o, const float *qkv, float *k, float *v, const pass *pass, heads s, prefix p);
+void cpu_attention(cpu *d, tensor o, float *lse, tensor qkv, const pass *p, heads s, prefix x);
+void cpu_attention_backward(cpu *d, tensor dqkv, tensor dout, tensor o, const float *lse, tensor qkv, const pass *p, heads s, prefix x, prefix dx);
+void cpu_attention_cached(cpu *d, tensor o, tensor qkv, tensor k, tensor v, const pass *p, heads s, prefix x);
 
 // An output is the output layer, z[M,V] = x[M,H]·Wᵀ + bias, and what its rows are
 // to say (device.Objective). Gradients are multiplied by scale and the weight of

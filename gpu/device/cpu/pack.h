@@ -45,10 +45,6 @@ static void NAME(pack)(int format, void *to, long width, const void *src, long l
 		NAME(pack_as)(F32, 0, to, width, src, lane_stride, k_stride, lanes, k);
 }
 
-static void NAME(transpose)(void *to, long width, const float *src, long lane_stride, long k_stride, long lanes, long k) {
-	NAME(pack)(F32, to, width, src, lane_stride, k_stride, lanes, k);
-}
-
 #ifndef BF16_PRODUCTS
 static void NAME(pack_rounded)(int format, void *to, long width, const void *src, long lane_stride, long k_stride, long lanes, long k) {
 	if (format == BF16)

@@ -127,6 +127,7 @@ func (p *pass) score(numbers []int32) {
 func (p *pass) cut(starts []int32) {
 	list := p.arrays[spans][:0]
 	for s := range len(starts) - 1 {
+		p.c.longest = max(p.c.longest, C.long(starts[s+1]-starts[s]))
 		for m := starts[s]; m < starts[s+1]; m += C.BLOCK {
 			list = append(list, int32(s), m, min(C.BLOCK, starts[s+1]-m))
 		}

@@ -25,6 +25,7 @@ typedef struct pass {
 	const int32_t *scored;      // rows that have a target
 	const span *spans;          // all rows, cut at sequences' ends
 	long scored_rows, span_count;
+	long longest;               // rows of a sequence
 } pass;
 
 #endif

@@ -2,12 +2,6 @@
 // put, take and give take care of the last one.
 #define EACH(i, n) (long i = 0; i < (n); i += LANES)
 
-static float NAME(inner)(const float *x, const float *y, long n) {
-	vec s = {0};
-	for EACH(i, n) s += get(x + i, n - i) * get(y + i, n - i);
-	return sum_lanes(s);
-}
-
 // norm adds res, if there is one, to x and normalises the sum.
 INLINE float NAME(norm_in)(const int a, const int r, void *y, void *sum, const void *x, const void *res, const float *w, long h, float eps) {
 	vec s = {0};
@@ -180,47 +174,4 @@ static float NAME(loss_toward)(float *z, float *base, long v, long target, float
 	}
 	z[target] -= scale * (1 - smoothing);
 	return (float)loss;
-}
-
-// softmax_step takes one more block of scores into a running softmax: s
-// becomes exp(scale·s − top), zero beyond the valid ones, for the new top. It
-// returns what sums under the old top are to be multiplied with.
-static float NAME(softmax_step)(float *s, long valid, float scale, float *top, float *sum) {
-	for (long j = valid; j < BLOCK; j++) s[j] = s[0];
-	vec tops = load(s);
-	for EACH(i, BLOCK) tops = larger(load(s + i), tops);
-	float now = max_lanes(tops) * scale;
-	now = now > *top ? now : *top;
-	for EACH(i, BLOCK) store(s + i, exponential(load(s + i) * scale - now));
-	for (long j = valid; j < BLOCK; j++) s[j] = 0;
-	vec sums = {0};
-	for EACH(i, BLOCK) sums += load(s + i);
-	float keep = now == *top ? 1 : isinf(*top) ? 0 : exponential(spread(*top - now))[0];
-	*sum = *sum * keep + sum_lanes(sums);
-	*top = now;
-	return keep;
-}
-
-// softmax_row is the softmax of scale·s, whole.
-static void NAME(softmax_row)(float *s, long n, float scale) {
-	long whole = n - n % LANES;
-	vec tops = spread(s[0]), sums = {0};
-	for (long i = 0; i < whole; i += LANES) tops = larger(load(s + i), tops);
-	float top = max_lanes(tops);
-	for (long i = whole; i < n; i++) top = s[i] > top ? s[i] : top;
-	for EACH(i, n) put(s + i, exponential((get(s + i, n - i) - top) * scale), n - i);
-	for EACH(i, n) sums += get(s + i, n - i);
-	float sum = sum_lanes(sums);
-	for EACH(i, n) put(s + i, get(s + i, n - i) / sum, n - i);
-}
-
-// scores_backward recomputes the probabilities p from scores and turns their
-// gradient dp into that of the scores.
-static void NAME(scores_backward)(float *p, float *dp, long valid, float scale, float lse, float delta) {
-	for EACH(i, BLOCK) {
-		vec e = exponential(load(p + i) * scale - lse);
-		store(p + i, e);
-		store(dp + i, e * (load(dp + i) - delta) * scale);
-	}
-	for (long j = valid; j < BLOCK; j++) p[j] = dp[j] = 0;
 }

@@ -5,10 +5,6 @@ static void NAME(axpy)(float *y, float a, const float *x, long n) {
 	for EACH(i, n) put(y + i, get(y + i, n - i) + a * get(x + i, n - i), n - i);
 }
 
-static void NAME(scale)(float *x, float a, long n) {
-	for EACH(i, n) put(x + i, get(x + i, n - i) * a, n - i);
-}
-
 INLINE void NAME(convert_in)(const int to, const int from, void *y, const void *x, long n) {
 	for EACH(i, n) give(to, y, i, n, take(from, x, i, n));
 }

@@ -74,7 +74,7 @@ func (d *Device) rehearse(b device.Bounds) {
 	p := &device.Pass{Limits: b.Limits, M: b.M, S: b.S, N: b.N, Pages: b.Pages, Length: longest(b), On: &pass{c: C.pass{
 		m: C.long(b.M), s: C.long(b.S), n: C.long(b.N), pages: C.long(b.Pages),
 		ids: at, positions: at, cu_seqlens: at, targets: at, rows: at, adapters: at, past: at, page: at, by_id: at, by_row: at, scored: at,
-		spans: (*C.span)(unsafe.Pointer(at)), span_count: C.long(mostSpans(b.M, b.S)), scored_rows: C.long(b.M),
+		spans: (*C.span)(unsafe.Pointer(at)), span_count: C.long(mostSpans(b.M, b.S)), scored_rows: C.long(b.M), longest: C.long(b.M),
 	}}}
 	h, s := b.Hidden, b.Heads
 

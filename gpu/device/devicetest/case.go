@@ -86,7 +86,7 @@ func (r results) ints(name string) []int32 { return toInts(r[name]) }
 // A call is a case's run on a device.
 type call struct {
 	device.Device
-	test     *testing.T
+	test     testing.TB
 	operands map[string]placed
 	passes   []*device.Pass
 }
@@ -152,7 +152,7 @@ func limits(b device.Batch) device.Limits {
 const guard = 48
 
 // on runs the case on d and returns what the operands hold afterwards.
-func (c *testCase) on(t *testing.T, d device.Device) results {
+func (c *testCase) on(t testing.TB, d device.Device) results {
 	t.Helper()
 	run := &call{Device: d, test: t, operands: map[string]placed{}}
 	defer func() {

@@ -15,15 +15,12 @@ import (
 // its transfers happen.
 func TestDeferringConforms(t *testing.T) {
 	seed := uint64(0)
-	sum := Exercise(t, func(o device.Options) device.Device {
+	Exercise(t, func(o device.Options) device.Device {
 		seed++
 		d := deferred(t, o)
 		d.Shuffle(seed)
 		return d
 	}, FP32)
-	if sum.Cases < 2000 {
-		t.Errorf("%d cases", sum.Cases)
-	}
 }
 
 func deferred(t *testing.T, o device.Options) *DeferringDevice {

@@ -21,7 +21,7 @@ func (c *testCase) limit(tol Tolerance) float64 {
 }
 
 // verify compares with what was wanted.
-func (c *testCase) verify(t *testing.T, after results, tol Tolerance, sum *Summary) {
+func (c *testCase) verify(t testing.TB, after results, tol Tolerance, sum *Summary) {
 	t.Helper()
 	sum.Cases++
 	sum.of(c).cases++
@@ -62,7 +62,7 @@ func (c *testCase) verify(t *testing.T, after results, tol Tolerance, sum *Summa
 }
 
 // same compares bits.
-func (c *testCase) same(t *testing.T, what string, got, first results, sum *Summary) {
+func (c *testCase) same(t testing.TB, what string, got, first results, sum *Summary) {
 	t.Helper()
 	for _, o := range c.operands {
 		if o.scratch || o.size == 0 {

@@ -1,6 +1,7 @@
 package devicetest
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -36,4 +37,29 @@ func TestSummary(t *testing.T) {
 	if !strings.Contains(sum.String(), "Conformance of reference/") {
 		t.Errorf("summary %q", sum)
 	}
+}
+
+// TestEveryOperator: there are cases of every method of a device that computes,
+// and the others have tests of their own.
+func TestEveryOperator(t *testing.T) {
+	tested := map[string]bool{}
+	for _, name := range []string{"Info", "Close", "Do", "Available", "Alloc", "Free", "Upload", "Download", "Sync", "Workspace", "Reserve", "NewPass", "FreePass", "Prepare"} {
+		tested[name] = true // see memory.go, order.go and budget.go
+	}
+	names := map[string]bool{}
+	for _, c := range NewSuite().cases {
+		operator, _, _ := strings.Cut(c.name, "/")
+		tested[operator] = true
+		if names[c.name] {
+			t.Errorf("two cases are %q", c.name)
+		}
+		names[c.name] = true
+	}
+	methods := reflect.TypeFor[device.Device]()
+	for i := range methods.NumMethod() {
+		if name := methods.Method(i).Name; !tested[name] {
+			t.Errorf("there is no case of %s", name)
+		}
+	}
+	t.Logf("%d cases", len(names))
 }

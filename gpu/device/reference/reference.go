@@ -24,6 +24,8 @@ func Open(o device.Options) (device.Device, error) {
 	switch {
 	case o.Ordinal != 0:
 		return nil, fmt.Errorf("reference device: ordinal %d: there is one, 0", o.Ordinal)
+	case o.ISA != "":
+		return nil, fmt.Errorf("reference device: instruction set %q: plain Go has none to choose from", o.ISA)
 	case o.Budget < 0:
 		return nil, fmt.Errorf("reference device: budget of %d bytes: want 0 (all there is) or more", o.Budget)
 	case o.Workers < 0:
