@@ -169,13 +169,13 @@ func (f *planFlags) kept() (string, error) {
 	return m.Weights(), nil
 }
 
-// program is about what the program takes without a model: its code, the
+// ownBytes is about what the program takes without a model: its code, the
 // vocabulary, the conversations.
-const program = 40 << 20
+const ownBytes = 40 << 20
 
 func (p *plan) fill(f finetune.Forecast, host bool, r dry.Rates) {
 	p.Recomputed, p.WeightBytes, p.Gradients, p.Optimizer = f.Recomputed, f.Weights, f.Gradients, f.Optimizer
-	p.Activations, p.Workspace, p.Host, p.Total = f.Activations, f.Workspace, program+f.Host, f.Device()
+	p.Activations, p.Workspace, p.Host, p.Total = f.Activations, f.Workspace, ownBytes+f.Host, f.Device()
 	if host {
 		p.Total += p.Host
 	}
