@@ -5,13 +5,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-cpu *cpu_open(int workers, const char *isa, int bf16, int64_t budget) {
+cpu *cpu_open(int workers, const isa *isa, int bf16, int64_t budget) {
 	cpu *d = calloc(1, sizeof *d);
 	if (!d) return NULL;
-	d->isa = isa ? isa_named(isa) : isa_best();
+	d->isa = isa;
 	d->bf16 = bf16;
 	d->budget = budget;
-	d->team = d->isa ? team_new(workers) : NULL;
+	d->team = team_new(workers);
 	if (d->team) return d;
 	free(d);
 	return NULL;
@@ -61,7 +61,7 @@ void *cpu_alloc(cpu *d, size_t bytes) {
 void cpu_free(cpu *d, void *start, size_t bytes) {
 	if (!start) return;
 	munmap(start, bytes);
-	d->used -= cpu_mapped(bytes);
+	if (d) d->used -= cpu_mapped(bytes);
 }
 
 int cpu_reserve(cpu *d, int which, size_t bytes) {
