@@ -232,5 +232,5 @@ type Options struct {
 	// processor has. Processors differ in the last bits; one that all have makes
 	// them agree.
 	ISA    string
-	Budget    int64  // bytes that Alloc, passes and workspace may take together; 0 is all there is
+	Budget int64 // bytes that Alloc, passes and workspace may take together; 0 is all there is
 }

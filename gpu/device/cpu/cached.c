@@ -307,17 +307,19 @@ static void cached_body(team *t, int worker, void *job) {
 
 void cpu_attention_cached(cpu *d, tensor o, tensor qkv, tensor k, tensor v, const pass *p, heads s, prefix x) {
 	struct cached j = {.a = shape_of(d, s), .p = p, .x = x, .qkv = qkv, .o = o, .k = k, .v = v, .fixed = parts(x.n, BLOCK)};
-	int workers = team_workers(d->team);
-	long most = runs(p->pages * BLOCK);
-	j.split = most > 1 && p->s * s.g < workers;
-	j.local_floats = workspace_floats(&j.a);
-	long prefix = j.fixed * s.g * 2 * j.a.words, pages = p->m > p->s || j.a.per > BLOCK ? room(&j) * s.g * 2 * j.a.words : 0;
-	long partial = j.split ? p->s * s.g * most * partial_floats(&j.a) : 0;
-	float *memory = scratch(d, ATTENTION, 4 * (size_t)(prefix + pages + partial + workers * j.local_floats));
+	const shape *a = &j.a;
+	long workers = team_workers(d->team), most = runs(p->pages * BLOCK), blocks = p->s * s.g;
+	j.split = most > 1 && blocks < workers;
+	j.local_floats = workspace_floats(a);
+	int many = p->longest * a->per > BLOCK;
+	// In a rehearsal there may be fewer sequences than the pass says.
+	long partial = j.split ? blocks : d->rehearsing && most > 1 ? least(blocks, workers - 1) : 0;
+	long prefix = j.fixed * s.g * 2 * a->words, pages = many ? room(&j) * s.g * 2 * a->words : 0;
+	float *memory = scratch(d, ATTENTION, 4 * (size_t)(prefix + pages + partial * most * partial_floats(a) + workers * j.local_floats));
 	if (!memory) return;
 	j.prefix = (uint32_t *)(void *)cut(&memory, prefix);
 	j.pages = (uint32_t *)(void *)cut(&memory, pages);
-	j.partial = cut(&memory, partial);
+	j.partial = cut(&memory, partial * most * partial_floats(a));
 	j.local = memory;
 	region(d, p->m > 1 || p->pages > 1, cached_body, &j);
 }

@@ -61,7 +61,7 @@ void *cpu_alloc(cpu *d, size_t bytes) {
 void cpu_free(cpu *d, void *start, size_t bytes) {
 	if (!start) return;
 	munmap(start, bytes);
-	if (d) d->used -= cpu_mapped(bytes);
+	if (d) d->used -= cpu_mapped(bytes); // memory may outlive its device
 }
 
 int cpu_reserve(cpu *d, int which, size_t bytes) {

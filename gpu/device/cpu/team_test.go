@@ -153,7 +153,7 @@ func TestBF16Rounds(t *testing.T) {
 		if err != nil {
 			continue // this processor lacks them
 		}
-		defer d.Close()
+		t.Cleanup(func() { d.Close() })
 		x, w, y, z := filled(t, d, m*i), filled(t, d, o*i), filled(t, d, m*o), filled(t, d, m*o)
 		for j := range x.Floats() { // every second operand lies half-way between two bfloat16
 			x.Floats()[j] = math.Float32frombits(math.Float32bits(x.Floats()[j])&^0xffff | uint32(j&1)<<15)
