@@ -69,7 +69,8 @@ func TestCachedBits(t *testing.T) {
 // fed is the outputs of all rows, sequence by sequence.
 func fed(t *testing.T, isa string, o device.Options, f device.Format, s device.Heads, lengths []int, rows func([]int) []int) []byte {
 	t.Helper()
-	d, err := open(o, isa)
+	o.ISA = isa
+	d, err := open(o)
 	if err != nil {
 		t.Skipf("this processor lacks the kernels: %v", err)
 	}

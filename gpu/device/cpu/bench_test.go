@@ -11,7 +11,7 @@ import (
 
 func opened(tb testing.TB, o device.Options) *Device {
 	tb.Helper()
-	d, err := open(o, "")
+	d, err := open(o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func eachTable(b *testing.B, f func(b *testing.B, d *Device)) {
 	for _, isa := range tables {
 		for _, precision := range []string{"fp32", "bf16"} {
 			b.Run(isa+"-"+precision, func(b *testing.B) {
-				d, err := open(device.Options{Precision: precision}, isa)
+				d, err := open(device.Options{Precision: precision, ISA: isa})
 				if err != nil {
 					b.Skip(err)
 				}

@@ -5,13 +5,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-cpu *cpu_open(int workers, const char *isa, int bf16, int64_t budget) {
+cpu *cpu_open(int workers, const isa *isa, int bf16, int64_t budget) {
 	cpu *d = calloc(1, sizeof *d);
 	if (!d) return NULL;
-	d->isa = isa ? isa_named(isa) : isa_best();
+	d->isa = isa;
 	d->bf16 = bf16;
 	d->budget = budget;
-	d->team = d->isa ? team_new(workers) : NULL;
+	d->team = team_new(workers);
 	if (d->team) return d;
 	free(d);
 	return NULL;

@@ -5,7 +5,6 @@ package cpu
 /*
 #cgo CFLAGS: -O3 -std=gnu11 -Wall -Wextra
 #cgo LDFLAGS: -lm -lpthread
-#include <stdlib.h>
 #include "kernels.h"
 */
 import "C"
@@ -16,7 +15,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"unsafe"
 
 	"github.com/glmflow/glmflow/gpu/device"
 )
@@ -33,17 +31,17 @@ type Device struct {
 
 var _ device.Device = (*Device)(nil)
 
-// Open starts the team with the best kernels of this processor.
+// Open starts the team, with the best kernels of this processor or those of
+// o.ISA.
 func Open(o device.Options) (device.Device, error) {
-	d, err := open(o, o.ISA)
+	d, err := open(o)
 	if err != nil {
 		return nil, err // and no typed nil
 	}
 	return device.Checked(d), nil
 }
 
-// open uses the kernels of one instruction set; "" is the best there is.
-func open(o device.Options, isa string) (*Device, error) {
+func open(o device.Options) (*Device, error) {
 	if o.Workers < 0 {
 		return nil, fmt.Errorf("cpu device: %d workers: want 0 (one a core) or more", o.Workers)
 	}
@@ -66,17 +64,16 @@ func open(o device.Options, isa string) (*Device, error) {
 	default:
 		return nil, fmt.Errorf("cpu device: precision %q: want fp32 or bf16", o.Precision)
 	}
-	var name *C.char
-	if isa != "" {
-		name = C.CString(isa)
-		defer C.free(unsafe.Pointer(name))
+	kernels, err := kernels(o.ISA)
+	if err != nil {
+		return nil, err
 	}
-	c := C.cpu_open(C.int(o.Workers), name, bf16, C.int64_t(o.Budget))
+	c := C.cpu_open(C.int(o.Workers), kernels, bf16, C.int64_t(o.Budget))
 	if c == nil {
-		return nil, fmt.Errorf("cpu device: %d threads with kernels %q cannot be had: ask for fewer workers", o.Workers, isa)
+		return nil, fmt.Errorf("cpu device: the system has no %d threads: ask for fewer workers", o.Workers)
 	}
 	codes(c)
-	isa = C.GoString(c.isa.name)
+	isa := C.GoString(kernels.name)
 	return &Device{
 		c: c,
 		info: device.Info{
@@ -93,6 +90,22 @@ func open(o device.Options, isa string) (*Device, error) {
 		},
 		rotary: map[rotaryKey]device.Mem{},
 	}, nil
+}
+
+// kernels is the named table, or the first there is.
+func kernels(isa string) (*C.isa, error) {
+	var names []string
+	for i := C.int(0); ; i++ {
+		table := C.isa_at(i)
+		if table == nil {
+			return nil, fmt.Errorf("cpu device: instruction set %q: this processor has kernels for %s", isa, strings.Join(names, ", "))
+		}
+		name := C.GoString(table.name)
+		if isa == "" || isa == name {
+			return table, nil
+		}
+		names = append(names, name)
+	}
 }
 
 // target names the machine code of a table of kernels: the portable one is
@@ -119,7 +132,7 @@ func processor() string {
 func (d *Device) Info() device.Info { return d.info }
 
 // Close joins the threads and frees what the device keeps for itself. Memory
-// that was not freed stays mapped. A second Close does nothing.
+// that was not freed stays mapped and can be freed later. A second Close does nothing.
 func (d *Device) Close() error {
 	if d.c == nil {
 		return nil
@@ -137,11 +150,13 @@ func (d *Device) Do(f func() error) error { return f() }
 
 // Sync reports whether scratch memory ran out.
 func (d *Device) Sync() error {
-	if d.c.fault != 0 {
+	if d.faulty() {
 		return errors.New("cpu device: out of memory for scratch: use a smaller batch or a larger budget")
 	}
 	return nil
 }
+
+func (d *Device) faulty() bool { return d.c.fault != 0 }
 
 // t is the C form of a tensor; an empty one has no data.
 func t(x device.Tensor) C.tensor {

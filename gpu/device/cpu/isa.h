@@ -129,9 +129,8 @@ extern const isa isa_avx2, isa_avx512, isa_avx512bf16, isa_amx;
 int amx_allowed(void);
 #endif
 
-// isa_best is the fastest table this processor can run; isa_named one by its
-// name, or NULL when there is none or the processor lacks it.
-const isa *isa_best(void);
-const isa *isa_named(const char *name);
+// isa_at is the i-th table that this processor can run, the fastest first, NULL
+// beyond the last.
+const isa *isa_at(int i);
 
 #endif

@@ -31,14 +31,14 @@ typedef struct cpu {
 	char nowhere[64]; // what operands refer to then
 } cpu;
 
-// cpu_open uses the named inner kernels, or the best for NULL. It returns NULL
-// when the threads cannot be started or the processor lacks those kernels.
-cpu *cpu_open(int workers, const char *isa, int bf16, int64_t budget);
+// cpu_open returns NULL when the threads cannot be started.
+cpu *cpu_open(int workers, const isa *isa, int bf16, int64_t budget);
 void cpu_close(cpu *d);
 // cpu_memory is what the machine has in all, 0 if it does not say.
 int64_t cpu_memory(void);
 // cpu_alloc maps zeroed memory from a page's beginning, NULL when there is none
-// left; cpu_mapped is how much of the budget that takes.
+// left; cpu_mapped is how much of the budget that takes. cpu_free needs no device
+// where that is closed.
 void *cpu_alloc(cpu *d, size_t bytes);
 void cpu_free(cpu *d, void *start, size_t bytes);
 int64_t cpu_mapped(size_t bytes);

@@ -27,6 +27,9 @@ func (d *Device) ClipNorm(norm device.Tensor, g []device.Tensor, limit float32) 
 	case limit > 0:
 		factor = min(1, float64(limit)/(root+1e-6))
 	}
+	if d.faulty() {
+		return // the sums are none
+	}
 	norm.Floats()[0], norm.Floats()[1] = rounded, float32(factor)
 }
 

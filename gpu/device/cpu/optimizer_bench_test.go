@@ -12,7 +12,7 @@ import (
 // BenchmarkOptimizers steps sixteen million weights, too many for any cache.
 func BenchmarkOptimizers(b *testing.B) {
 	const n = 16 << 20
-	d, err := open(device.Options{}, "")
+	d, err := open(device.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

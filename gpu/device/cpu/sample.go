@@ -10,8 +10,11 @@ import (
 )
 
 // each calls do for 0 ≤ i < n, shared out to as many goroutines as there are
-// workers.
+// workers; after a fault it does nothing.
 func (d *Device) each(n int, do func(i int)) {
+	if d.faulty() {
+		return
+	}
 	var wg sync.WaitGroup
 	for w := range min(d.info.Workers, n) {
 		wg.Go(func() {

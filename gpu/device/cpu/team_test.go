@@ -87,16 +87,29 @@ func TestFaultIsSticky(t *testing.T) {
 	if err := d.Sync(); err == nil {
 		t.Fatal("128 TiB of scratch memory were found")
 	}
-	before := x.Floats()[0]
-	d.Axpy(x, 1, x)
-	if x.Floats()[0] != before {
-		t.Error("an operator ran after the fault")
+	norm, ids := filled(t, d, 2), filled(t, d, 1).Mem.Ints(1)
+	sampled := passOf(t, d, device.Batch{CuSeqlens: []int32{0, 1}, Sampling: []device.Sampling{{Penalty: 1, TopP: 1}}})
+	for name, run := range map[string]func(){
+		"Axpy": func() { d.Axpy(x, 1, x) },
+		"Linear": func() {
+			d.Linear(x.Slice(0, 1), x.Slice(4, 8), 1, &device.Linear{W: device.Dense(x.Slice(8, 12)), I: 4, O: 1})
+		},
+		"ClipNorm": func() { d.ClipNorm(norm, []device.Tensor{x}, 1) },
+		"Sample":   func() { d.Sample(ids, device.Ints{}, device.Tensor{}, x.Slice(0, 4), sampled, 4) },
+		"TopK":     func() { d.TopK(ids, norm.Slice(0, 1), norm.Slice(1, 2), x.Slice(0, 4), 1, 4, 1) },
+	} {
+		before := [...]float32{x.Floats()[0], norm.Floats()[0], norm.Floats()[1], float32(ids.Host()[0])}
+		run()
+		if after := [...]float32{x.Floats()[0], norm.Floats()[0], norm.Floats()[1], float32(ids.Host()[0])}; after != before {
+			t.Errorf("%s ran after the fault", name)
+		}
 	}
 }
 
-// TestManyColumns has more columns than are packed at once.
+// TestManyColumns has more columns than are packed at once, and more rows than a
+// block.
 func TestManyColumns(t *testing.T) {
-	const m, i, o = 9, 520, 8200
+	const m, i, o = 150, 520, 8200
 	want, err := reference.Open(device.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -113,6 +126,20 @@ func TestManyColumns(t *testing.T) {
 	}
 }
 
+// TestAvailable reads what Linux says of its memory.
+func TestAvailable(t *testing.T) {
+	for text, want := range map[string]int64{
+		"MemTotal:       24689764 kB\nMemFree:  1 kB\nMemAvailable:   23456 kB\nBuffers: 3 kB\n": 23456 << 10,
+		"MemTotal: 24689764 kB\nMemFree: 1 kB\n":                                                 -1,
+		"MemAvailable: much\n":                                                                   -1,
+		"":                                                                                       -1,
+	} {
+		if got := available(text); got != want {
+			t.Errorf("%q: %d bytes, want %d", text, got, want)
+		}
+	}
+}
+
 // TestBF16Rounds compares with the reference device, which rounds operands one
 // by one: to nearest, ties to even, with every instruction set.
 func TestBF16Rounds(t *testing.T) {
@@ -122,7 +149,7 @@ func TestBF16Rounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, isa := range []string{"portable", "avx2", "avx512", "avx512bf16", "amx"} {
-		d, err := open(device.Options{Precision: "bf16"}, isa)
+		d, err := open(device.Options{Precision: "bf16", ISA: isa})
 		if err != nil {
 			continue // this processor lacks them
 		}
@@ -144,12 +171,18 @@ func TestBF16Rounds(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	for _, o := range []device.Options{{Workers: -1}, {Precision: "fp8"}} {
-		if _, err := Open(o); err == nil {
-			t.Errorf("open %+v succeeded", o)
+	for _, c := range []struct {
+		options device.Options
+		says    string
+	}{
+		{device.Options{Workers: -1}, "workers"},
+		{device.Options{Precision: "fp8"}, "fp8"},
+		{device.Options{ISA: "mmx"}, "portable"}, // and what else there is
+		{device.Options{Ordinal: 1}, "ordinal 1"},
+		{device.Options{Budget: -1}, "budget"},
+	} {
+		if _, err := Open(c.options); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("open %+v: %v, want something about %q", c.options, err, c.says)
 		}
-	}
-	if _, err := open(device.Options{}, "mmx"); err == nil {
-		t.Error("kernels for mmx were found")
 	}
 }
