@@ -82,7 +82,7 @@ func weightBytes(model *chatglm.Model) int64 {
 	bytes := 0
 	for _, p := range model.Params() {
 		if len(p.Shape) == 2 && !strings.Contains(p.Name, ".embedding.") {
-			bytes += 4*(p.W.Len()+p.Narrow.Scales.Len()) + p.Narrow.Raw.N
+			bytes += p.W.Data.N + p.W.Scales.Mem.N
 		}
 	}
 	return int64(bytes)

@@ -118,19 +118,21 @@ func (m *Model) LoadAdapter(dir string) error {
 	return m.loadLoRA(dir) // what most adapters are
 }
 
-// removeParams takes weights away.
+// removeParams takes weights away, all of a kind of adapter. If they were
+// trainable, nothing is afterwards.
 func (m *Model) removeParams(unwanted func(*Param) bool) {
-	m.dropActivations()
+	m.dropBuffers()
+	var gone []*Param
 	m.params = slices.DeleteFunc(m.params, func(p *Param) bool {
-		if !unwanted(p) {
-			return false
+		if unwanted(p) {
+			gone = append(gone, p)
 		}
-		p.free(m.dev)
-		if p.Trainable() {
-			m.dev.Free(p.Grad)
-		}
-		return true
+		return unwanted(p)
 	})
+	if slices.ContainsFunc(gone, (*Param).Trainable) {
+		m.Freeze()
+	}
+	freeParams(m.dev, gone)
 }
 
 // outputs lets weights be written.

@@ -6,75 +6,65 @@ import (
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
-// Accumulate runs forward and backward over b and adds scale·∂(Σ loss)/∂w to the
-// gradient of every trainable weight. It returns the sum of the losses of the
-// targets, in nats, and their number; a loss is −log p, or what
-// [Model.SetObjective] says. counter numbers the micro-batches of a training:
-// batches of different numbers have different dropout and noise.
-func (m *Model) Accumulate(b Batch, scale float32, counter uint64) (loss float64, targets int, err error) {
-	if err := m.check(b); err != nil {
-		return 0, 0, err
-	}
+// Accumulate runs forward and backward over b and adds scale·∂(Σ w·loss)/∂w to
+// the gradient of every trainable weight, w being the batch's weights; a loss is
+// −log p, or what [Model.SetObjective] says. The device may still be at work when
+// it returns: the losses are there after its next Sync. counter numbers the
+// micro-batches of a training: batches of different numbers have different
+// dropout and noise.
+func (m *Model) Accumulate(b Batch, scale float32, counter uint64) (losses *Losses, err error) {
 	if len(m.Trainable()) == 0 {
-		return 0, 0, errors.New("nothing is trainable: call TrainAll, TrainPart, AddLoRA, AddPrefix or TrainAdapters first")
+		return nil, errors.New("nothing is trainable: call TrainAll, TrainPart, AddLoRA, AddPrefix or TrainAdapters first")
 	}
 	if m.adaptersOff {
-		return 0, 0, errors.New("the adapters are switched off: call UseAdapters(true) before training")
+		return nil, errors.New("the adapters are switched off: call UseAdapters(true) before training")
 	}
-	a, err := m.room(len(b.IDs), true)
-	if err != nil {
-		return 0, 0, err
-	}
-	goal, err := m.goal(a, b)
-	if err != nil {
-		return 0, 0, err
-	}
-	p := m.packed(b)
-	p.train, p.step = true, counter
-	m.run(a, b.IDs, p)
-	if m.prefix.trainable() {
-		m.dev.Zero(m.prefix.dkv)
-	}
+	err = m.dev.Do(func() error {
+		p, err := m.prepare(b, true)
+		if err != nil {
+			return err
+		}
+		objective, err := m.aim(p)
+		if err != nil {
+			return err
+		}
+		p.train, p.step = true, counter
+		m.run(p)
+		m.backward(p, scale, objective)
+		losses = m.losses(p, b)
+		return nil
+	})
+	return losses, err
+}
 
-	c, n, dev := m.cfg, len(b.IDs), m.dev
-	h := c.HiddenSize
-	wanted := b.targets()
+// backward goes back through the pass p.
+func (m *Model) backward(p *pass, scale float32, o device.Objective) {
+	dev, h := m.dev, m.cfg.HiddenSize
 	lowest := m.lowest()
-	var dxn device.Mem
-	if lowest < len(m.layers) || m.finalNorm.Trainable() {
-		dxn = front(a.dbranch, n*h)
+	if m.prefix.trainable() {
+		dev.Zero(m.prefix.dkv.Mem)
 	}
-	dev.CrossEntropy(front(a.nll, n), dxn, m.out.Grad, front(a.xn, n*h), m.out.matrix(), wanted, n, h, c.PaddedVocabSize, scale, goal)
-	dx := front(a.dx, n*h) // gradient of the residual stream
+	dxn := p.dbranch
+	if lowest == len(m.layers) && !m.finalNorm.Trainable() {
+		dxn = device.Tensor{}
+	}
+	dev.CrossEntropy(p.nll, device.Ints{}, dxn, p.xn, p.Pass, m.head(), &device.HeadGrad{W: m.out.Grad}, scale, o)
 	if !dxn.Empty() {
-		dev.Zero(dx)
-		dev.RMSNormBackward(dx, m.finalNorm.Grad, dxn, front(a.x, n*h), m.finalNorm.W, front(a.rstd, n), n, h)
+		dev.Zero(p.dx.Mem)
+		dev.RMSNormBackward(p.dx, m.finalNorm.Grad, dxn, p.x, m.finalNorm.Tensor(), p.rstd, p.M, h)
 	}
 	for i := len(m.layers) - 1; i >= lowest; i-- {
-		if a.layers[i].again {
-			m.layerForward(a, i, device.Mem{}, p)
+		if la := &p.layers[i]; la.again {
+			m.layerForward(p, i, la.x1, device.Tensor{})
 		}
-		m.layerBackward(a, i, p, i > lowest || m.embedding.Trainable())
+		m.layerBackward(p, i, i > lowest || m.embedding.Trainable())
 	}
 	if m.embedding.Trainable() {
-		dev.EmbedBackward(m.embedding.Grad, dx, b.IDs, h)
+		dev.EmbedBackward(m.embedding.Grad, p.dx, p.Pass, h)
 	}
 	if m.prefix.trainable() {
 		m.prefixBackward(p)
 	}
-
-	each := make([]float32, n)
-	dev.Download(each, front(a.nll, n))
-	if err := dev.Sync(); err != nil {
-		return 0, 0, err
-	}
-	for t, v := range each {
-		if wanted[t] >= 0 {
-			loss += float64(v)
-			targets++
-		}
-	}
-	return loss, targets, nil
 }
 
 // lowest is the lowest layer with anything trainable in or below it: the
@@ -92,15 +82,14 @@ func (m *Model) lowest() int {
 	return len(m.layers)
 }
 
-// layerBackward brings the residual stream's gradient a.dx from above layer i to
+// layerBackward brings the residual stream's gradient p.dx from above layer i to
 // below it, adding up the gradients of the layer's trainable weights on the way.
 // Without anything trainable below the layer it ends at the lowest trainable
 // weight in it. The inputs of linears are made again where a weight's gradient
 // needs them.
-func (m *Model) layerBackward(a *activations, i int, p pass, below bool) {
-	c, s, dev, n := m.cfg, m.cfg.heads(), m.dev, len(p.pos)
-	h, f, l, la := c.HiddenSize, c.FFNHiddenSize, &m.layers[i], &a.layers[i]
-	dx, xn := front(a.dx, n*h), front(a.xn, n*h)
+func (m *Model) layerBackward(p *pass, i int, below bool) {
+	c, s, dev, n := m.cfg, m.cfg.heads(), m.dev, p.M
+	h, f, l, la := c.HiddenSize, c.FFNHiddenSize, &m.layers[i], &p.layers[i]
 	eps := float32(c.LayerNormEpsilon)
 	// What has to be reached, from the bottom up.
 	norm1 := below || l.norm1.Trainable()
@@ -109,67 +98,77 @@ func (m *Model) layerBackward(a *activations, i int, p pass, below bool) {
 	dense := attention || l.dense.learns()
 	norm2 := dense || l.norm2.Trainable()
 	up := norm2 || l.up.learns()
-	where := func(wanted bool, m device.Mem, n int) device.Mem {
+	where := func(wanted bool, t device.Tensor) device.Tensor {
 		if !wanted {
-			return device.Mem{}
+			return device.Tensor{}
 		}
-		return front(m, n)
+		return t
+	}
+	branch := p.branch // the gradient that a block's output gets, as its activations are held
+	if p.dx.Format == branch.Format {
+		branch = p.dx
+	}
+	arrive := func() {
+		if !branch.Same(p.dx) {
+			dev.Copy(branch, p.dx)
+		}
 	}
 
 	// MLP: x += down(swiglu(up(norm2(x)))).
-	z, dz, du := front(a.z, n*f), where(up, a.dz, n*f), front(a.du, n*2*f)
 	if l.down.trainable() {
-		dev.SwiGLU(z, front(la.u, n*2*f), n, f)
+		dev.SwiGLU(p.z, la.u, n, f)
 	}
-	dev.LinearBackward(dz, dx, z, n, m.linear(&l.down, i, 3, la, p), m.grads(a, &l.down, n))
+	arrive()
+	dz := where(up, p.dz)
+	dev.LinearBackward(dz, branch, p.z, n, m.linear(&l.down, i, 3, p), m.grads(p, &l.down))
 	if !up {
 		return
 	}
-	dev.SwiGLUBackward(du, dz, front(la.u, n*2*f), n, f)
+	dev.SwiGLUBackward(p.du, dz, la.u, n, f)
 	if l.up.trainable() {
-		dev.RMSNorm(xn, front(la.r2, n), front(la.x2, n*h), device.Mem{}, l.norm2.W, n, h, eps)
+		dev.RMSNorm(p.xn, la.r2, device.Tensor{}, la.x2, device.Tensor{}, l.norm2.Tensor(), n, h, eps)
 	}
-	dn := where(norm2, a.dbranch, n*h)
-	dev.LinearBackward(dn, du, xn, n, m.linear(&l.up, i, 2, la, p), m.grads(a, &l.up, n))
+	dn := where(norm2, p.dbranch)
+	dev.LinearBackward(dn, p.du, p.xn, n, m.linear(&l.up, i, 2, p), m.grads(p, &l.up))
 	if !norm2 {
 		return
 	}
-	dev.RMSNormBackward(dx, l.norm2.Grad, dn, front(la.x2, n*h), l.norm2.W, front(la.r2, n), n, h)
+	dev.RMSNormBackward(p.dx, l.norm2.Grad, dn, la.x2, l.norm2.Tensor(), la.r2, n, h)
 	if !dense {
 		return
 	}
 
 	// Attention: x += dense(attention(rotary(qkv(norm1(x))))).
-	do, dqkv := where(attention, a.do, n*c.projection()), where(qkv, a.dqkv, n*s.Width())
-	dev.LinearBackward(do, dx, front(la.o, n*c.projection()), n, m.linear(&l.dense, i, 1, la, p), m.grads(a, &l.dense, n))
+	arrive()
+	do, dqkv := where(attention, p.do), where(qkv, p.dqkv)
+	dev.LinearBackward(do, branch, la.o, n, m.linear(&l.dense, i, 1, p), m.grads(p, &l.dense))
 	if !attention {
 		return
 	}
-	dev.AttentionBackward(dqkv, do, front(la.o, n*c.projection()), front(la.lse, n*s.A), front(la.qkv, n*s.Width()), p.starts, s,
-		m.prefixAt(i), m.prefixGradAt(i))
+	dev.AttentionBackward(dqkv, do, la.o, la.lse, la.qkv, p.Pass, s, m.prefixAt(i), m.prefixGradAt(i))
 	if !qkv {
 		return
 	}
-	dev.Rotary(dqkv, p.pos, s, true)
+	dev.Rotary(dqkv, p.Pass, s, true)
 	if l.qkv.trainable() {
-		dev.RMSNorm(xn, front(la.r1, n), front(la.x1, n*h), device.Mem{}, l.norm1.W, n, h, eps)
+		dev.RMSNorm(p.xn, la.r1, device.Tensor{}, la.x1, device.Tensor{}, l.norm1.Tensor(), n, h, eps)
 	}
-	dn = where(norm1, a.dbranch, n*h)
-	dev.LinearBackward(dn, dqkv, xn, n, m.linear(&l.qkv, i, 0, la, p), m.grads(a, &l.qkv, n))
+	dn = where(norm1, p.dbranch)
+	dev.LinearBackward(dn, dqkv, p.xn, n, m.linear(&l.qkv, i, 0, p), m.grads(p, &l.qkv))
 	if norm1 {
-		dev.RMSNormBackward(dx, l.norm1.Grad, dn, front(la.x1, n*h), l.norm1.W, front(la.r1, n), n, h)
+		dev.RMSNormBackward(p.dx, l.norm1.Grad, dn, la.x1, l.norm1.Tensor(), la.r1, n, h)
 	}
 }
 
 // grads names the gradients that a linear's backward pass accumulates: those of
 // its trainable weights.
-func (m *Model) grads(a *activations, l *linear, n int) *device.LinearGrad {
+func (m *Model) grads(p *pass, l *linear) *device.LinearGrad {
 	g := &device.LinearGrad{W: l.w.Grad}
 	if l.bias != nil {
 		g.Bias = l.bias.Grad
 	}
 	if l.a != nil {
-		g.A, g.B, g.DU = l.a.Grad, l.b.Grad, front(a.dlow, n*m.lora.Rank)
+		g.A, g.B, g.DU = l.a.Grad, l.b.Grad, p.dlow
 	}
 	return g
 }

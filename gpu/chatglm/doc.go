@@ -6,7 +6,10 @@
 // A newcomer reads config.go (the shape), weights.go (the names), forward.go
 // (a page: the whole network) and backward.go (the same backwards). Batches are
 // packed (pack.go): sequences lie end to end without padding and never attend
-// across. lora.go puts adapters beside frozen weights; generate.go answers.
+// across. lora.go puts adapters beside frozen weights; generate.go answers, with a
+// cache in pages (pages.go). Where things lie in memory is said once each: weights
+// in place.go, gradients in train.go, a pass in buffers.go; sketch.go makes models
+// of no values, to find out what one would take.
 //
 //	model, err := chatglm.Open("models/chatglm3-6b", dev)
 //	nll, targets, err := model.Loss(chatglm.Pack([]chatglm.Sequence{{IDs: ids, Labels: labels}}))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/device"
+	"github.com/glmflow/glmflow/gpu/device/devicetest"
 	"github.com/glmflow/glmflow/gpu/device/reference"
 	"github.com/glmflow/glmflow/gpu/finetune"
 )
@@ -21,6 +22,18 @@ func tinyConfig() chatglm.Config {
 	c, _ := chatglm.Shape("tiny")
 	c.PaddedVocabSize = 32
 	return c
+}
+
+// newDeferring is a device that behaves as one with a queue and memory of its own.
+func newDeferring(t testing.TB) *devicetest.DeferringDevice {
+	t.Helper()
+	on, err := reference.Open(device.Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := devicetest.Deferring(on)
+	t.Cleanup(func() { d.Close() })
+	return d
 }
 
 // lesson is a conversation of n tokens.
@@ -37,7 +50,7 @@ func lesson(n int) chatglm.Sequence {
 func saved(t *testing.T) (model, adapter, prefix string) {
 	t.Helper()
 	model, adapter, prefix = filepath.Join(t.TempDir(), "model"), filepath.Join(t.TempDir(), "adapter"), filepath.Join(t.TempDir(), "prefix")
-	m, err := chatglm.New(tinyConfig(), newRemote(t), 1)
+	m, err := chatglm.New(tinyConfig(), newDeferring(t), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +127,7 @@ func life(ctx context.Context, dev device.Device, which, model, adapter, prefix,
 		return func() error {
 			o := finetune.DefaultOptions()
 			if o.Prefix.Tokens = 3; method == finetune.PTuning {
-				o.Noise, o.LabelSmoothing, o.Anchor = 5, 0.1, 0.5
+				o.Noise, o.LabelSmoothing, o.KL = 5, 0.1, 0.5
 			}
 			o.Method, o.LoRA.Rank, o.LearningRate, o.MaxSteps, o.EvalEvery = method, 2, 1e-2, 2, 1
 			o.EMA, o.Metric, o.Memory = 0.5, finetune.Accuracy, 1<<30
@@ -162,15 +175,15 @@ func TestMemoryOfTheDeviceIsTheDevices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		far := newRemote(t)
+		far := newDeferring(t)
 		got, err := life(t.Context(), far, which, model, adapter, prefix, t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("%s (-reference +remote):\n%s", which, d)
+			t.Errorf("%s (-reference +deferring):\n%s", which, d)
 		}
-		if n := len(far.blocks); n != 0 {
+		if n := far.Live(); n != 0 {
 			t.Errorf("%s: %d blocks of device memory are left", which, n)
 		}
 	}
@@ -181,29 +194,29 @@ func TestMemoryOfTheDeviceIsTheDevices(t *testing.T) {
 func TestNothingIsLeftAfterAFault(t *testing.T) {
 	model, adapter, prefix := saved(t)
 	for _, which := range lives {
-		through := newRemote(t)
+		through := newDeferring(t)
 		if _, err := life(t.Context(), through, which, model, adapter, prefix, t.TempDir()); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range []struct {
 			what  string
 			times int
-			fail  func(*remote, int)
+			fail  func(*devicetest.DeferringDevice, int)
 			want  error
 		}{
-			{"alloc", through.allocs, func(r *remote, n int) { r.noAlloc = n }, errFull},
-			{"sync", through.syncs, func(r *remote, n int) { r.noSync = n }, errFault},
+			{"alloc", through.Counts().Allocs, (*devicetest.DeferringDevice).FailAlloc, devicetest.ErrFull},
+			{"sync", through.Counts().Syncs, (*devicetest.DeferringDevice).FailSync, devicetest.ErrFault},
 		} {
-			if c.times < 50 {
+			if c.times < 20 {
 				t.Fatalf("%s: %d times %s: is the life that short?", which, c.times, c.what)
 			}
 			for n := 1; n <= c.times; n++ {
-				far := newRemote(t)
+				far := newDeferring(t)
 				c.fail(far, n)
 				if _, err := life(t.Context(), far, which, model, adapter, prefix, t.TempDir()); !errors.Is(err, c.want) {
 					t.Errorf("%s: %s %d of %d fails: error %v", which, c.what, n, c.times, err)
 				}
-				if left := len(far.blocks); left != 0 {
+				if left := far.Live(); left != 0 {
 					t.Errorf("%s: %s %d of %d fails: %d blocks of device memory are left", which, c.what, n, c.times, left)
 				}
 			}
@@ -234,7 +247,7 @@ func TestAFailedStepLeavesTheModelUsable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for n := 1; ; n++ {
-				dev := newRemote(t)
+				dev := newDeferring(t)
 				m, err := chatglm.New(tinyConfig(), dev, 1)
 				if err != nil {
 					t.Fatal(err)
@@ -243,10 +256,10 @@ func TestAFailedStepLeavesTheModelUsable(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				dev.noAlloc = dev.allocs + n
+				dev.FailAlloc(n)
 				if err := step(m); err == nil {
 					break
-				} else if !errors.Is(err, errFull) {
+				} else if !errors.Is(err, devicetest.ErrFull) {
 					t.Fatal(err)
 				}
 				after, _, err := m.Loss(batch)
@@ -258,7 +271,7 @@ func TestAFailedStepLeavesTheModelUsable(t *testing.T) {
 					t.Fatalf("allocation %d fails: half of it stayed: %d trainable", n, len(m.Trainable()))
 				}
 				m.Close()
-				if left := len(dev.blocks); left != 0 {
+				if left := dev.Live(); left != 0 {
 					t.Fatalf("allocation %d fails: %d blocks are left", n, left)
 				}
 			}
@@ -270,7 +283,7 @@ func TestAFailedStepLeavesTheModelUsable(t *testing.T) {
 // are known to fit.
 func TestAnUnfitAdapterIsNoLoss(t *testing.T) {
 	_, adapter, _ := saved(t)
-	m, err := chatglm.New(tinyConfig(), newRemote(t), 1)
+	m, err := chatglm.New(tinyConfig(), newDeferring(t), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +329,7 @@ func TestACheckpointKnowsItsWeights(t *testing.T) {
 	o := finetune.DefaultOptions()
 	o.MaxSteps, o.SaveEvery = 2, 1
 	resumed := func(seed uint64) int {
-		m, err := chatglm.New(tinyConfig(), newRemote(t), 1)
+		m, err := chatglm.New(tinyConfig(), newDeferring(t), 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,53 +26,31 @@ func (m *Model) CheckFinite() error {
 	return nil
 }
 
-// notFinite counts the numbers of p that are not finite. Of quantised weights
-// opening looks at every scale, and nothing else of them can be bad.
+// notFinite counts the numbers of p that are not finite. Of a quantised weight
+// those are its scales'.
 func (m *Model) notFinite(p *Param) (int, error) {
-	f := p.Narrow.Format
-	if p.Narrow.Empty() {
-		return m.notFiniteIn(p.W)
+	if p.W.Format.Quantised() {
+		return m.notFiniteIn(device.F32, p.W.Scales.Mem)
 	}
-	if f.Quantised() {
-		return 0, nil
-	}
-	c := finiteCounter{format: f, width: f.Row(1)}
-	err := m.stream(&c, p)
-	return c.bad, err
-}
-
-func (m *Model) notFiniteIn(mem device.Mem) (bad int, err error) {
-	values := make([]float32, min(mem.Len(), finitePiece))
-	for from := 0; from < mem.Len(); from += len(values) {
-		part := values[:min(len(values), mem.Len()-from)]
-		m.dev.Download(part, mem.Slice(from, from+len(part)))
-		if err := m.dev.Sync(); err != nil {
-			return 0, err
-		}
-		bad += countNotFinite(part)
-	}
-	return bad, nil
+	return m.notFiniteIn(p.W.Format, p.W.Data)
 }
 
 // finitePiece is how many numbers are looked at at a time.
 const finitePiece = 1 << 16
 
-// A finiteCounter counts among the numbers of a plain format, whose bytes are
-// written to it.
-type finiteCounter struct {
-	format device.Format
-	width  int // bytes of a number
-	bad    int
-}
-
-func (c *finiteCounter) Write(b []byte) (int, error) {
-	values := make([]float32, min(len(b)/c.width, finitePiece))
-	for at := 0; at < len(b); at += len(values) * c.width {
-		part := values[:min(len(values), (len(b)-at)/c.width)]
-		c.format.Decode(part, b[at:at+len(part)*c.width], nil)
-		c.bad += countNotFinite(part)
+func (m *Model) notFiniteIn(f device.Format, mem device.Mem) (bad int, err error) {
+	raw, values := make([]byte, min(mem.N, finitePiece*f.Size())), make([]float32, finitePiece)
+	for from := 0; from < mem.N; from += len(raw) {
+		part := raw[:min(len(raw), mem.N-from)]
+		m.dev.Download(part, mem.Slice(from, from+len(part)))
+		if err := m.dev.Sync(); err != nil {
+			return 0, err
+		}
+		few := values[:len(part)/f.Size()]
+		f.Decode(few, part, nil)
+		bad += countNotFinite(few)
 	}
-	return len(b), nil
+	return bad, nil
 }
 
 func countNotFinite(values []float32) (n int) {

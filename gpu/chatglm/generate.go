@@ -2,8 +2,11 @@ package chatglm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/glmflow/glmflow/gpu/device"
 )
 
 // GenerateOptions say how to continue prompts. The zero value takes the
@@ -28,6 +31,8 @@ type GenerateOptions struct {
 
 	// OnToken hears of each new token, nil of none.
 	OnToken func(prompt int, t Token)
+
+	keep bool // the pages of a turn that has ended
 }
 
 // A Token is one step of an answer. Log-probabilities are those of the model
@@ -90,12 +95,15 @@ func (m *Model) Generate(ctx context.Context, prompts [][]int32, o GenerateOptio
 		}
 		turns[i] = newTurn(i, p, o, m.cfg.PaddedVocabSize)
 	}
-	d, err := m.newDecoder(len(prompts))
-	if err != nil {
-		return nil, err
-	}
-	defer d.close()
-	err = d.generate(ctx, turns, o)
+	err = m.dev.Do(func() error {
+		d, err := m.newDecoder(len(prompts), o)
+		if err != nil {
+			return err
+		}
+		defer d.close()
+		d.share(turns)
+		return d.generate(ctx, turns, o)
+	})
 	answers := make([]Answer, len(turns))
 	for i, t := range turns {
 		answers[i] = t.answer
@@ -148,53 +156,110 @@ func (m *Model) checkPrompt(p []int32) error {
 	return nil
 }
 
+// errScores is what broken weights lead to. The original code hides it behind
+// a made-up token.
+var errScores = errors.New("scores are not finite: the weights are damaged or were trained with too high a learning rate")
+
 // A turn is one prompt on its way.
 type turn struct {
-	slot    int     // in the cache, and the prompt's index
-	ids     []int32 // the prompt and what came after it
-	past    int     // of ids, how many the cache holds
-	sampler *sampler
-	answer  Answer
+	prompt   int     // its number
+	ids      []int32 // the prompt and what came after it
+	past     int     // of ids, how many the cache holds
+	pages    []int32 // that hold them
+	seen     []int32 // a bit for each id that came before, with a repetition penalty
+	sampling device.Sampling
+	answer   Answer
+
+	after *turn // whose first pages this one shares
+	alike int   // so many of its ids
 }
 
-func newTurn(slot int, prompt []int32, o GenerateOptions, vocabulary int) *turn {
-	return &turn{slot: slot, ids: slices.Clone(prompt), sampler: newSampler(o, prompt, vocabulary)}
+func newTurn(number int, prompt []int32, o GenerateOptions, vocabulary int) *turn {
+	t := &turn{prompt: number, ids: slices.Clone(prompt), sampling: device.Sampling{
+		Penalty: o.RepetitionPenalty, Temperature: o.Temperature, TopK: int32(o.TopK), TopP: o.TopP, Seed: device.Stream(o.Seed, uint64(len(prompt))),
+	}}
+	if o.RepetitionPenalty != 1 {
+		t.seen = make([]int32, (vocabulary+31)/32)
+	}
+	for _, id := range prompt {
+		t.sampling.Seed = device.Stream(t.sampling.Seed, uint64(id))
+		t.see(id)
+	}
+	return t
+}
+
+// see remembers that an id came before.
+func (t *turn) see(id int32) {
+	if t.seen != nil {
+		t.seen[id/32] |= 1 << (id % 32)
+	}
+}
+
+// waits reports whether pages that the turn shares are not all computed.
+func (t *turn) waits() bool { return t.after != nil && t.after.past < t.alike }
+
+// share lets turns begin in the pages of earlier ones that begin alike. The last
+// id of a turn is always its own: what comes after it is wanted.
+func (d *decoder) share(turns []*turn) {
+	const page = device.PagePositions
+	for i, t := range turns {
+		for _, earlier := range turns[:i] {
+			most, n := min(len(t.ids)-1, len(earlier.ids)), 0
+			for n < most && t.ids[n] == earlier.ids[n] {
+				n++
+			}
+			if n = n / page * page; n > t.alike {
+				t.after, t.alike = earlier, n
+			}
+		}
+	}
+	for _, t := range turns {
+		t.past = t.alike
+	}
 }
 
 // generate goes on until every turn has ended. Turns that have leave the batch.
 func (d *decoder) generate(ctx context.Context, turns []*turn, o GenerateOptions) error {
-	v := d.m.cfg.PaddedVocabSize
 	open := slices.Clone(turns)
 	for len(open) > 0 {
-		scores, err := d.advance(ctx, open)
+		if err := d.advance(ctx, open); err != nil {
+			return err
+		}
+		tokens, err := d.pick(open, o)
 		if err != nil {
 			return err
 		}
-		still := open[:0]
+		var still []*turn
 		for k, t := range open {
-			token, err := t.sampler.next(scores[k*v : (k+1)*v])
-			if err != nil {
-				return fmt.Errorf("generate: prompt %d, token %d: %w", t.slot, len(t.answer.Tokens), err)
-			}
-			if slices.Contains(o.Stop, token.ID) {
-				t.answer.Finish = FinishStop
-				continue
-			}
-			t.ids = append(t.ids, token.ID)
-			t.answer.Tokens = append(t.answer.Tokens, token)
-			if o.OnToken != nil {
-				o.OnToken(t.slot, token)
-			}
-			switch {
-			case len(t.answer.Tokens) == o.MaxNew:
-				t.answer.Finish = FinishLength
-			case t.past == d.m.cfg.SeqLength:
-				t.answer.Finish = FinishContext
-			default:
+			if t.take(tokens[k], o, d.m.cfg.SeqLength) {
 				still = append(still, t)
+			} else if !o.keep {
+				d.pages.drop(t.pages)
 			}
 		}
 		open = still
 	}
 	return nil
+}
+
+// take adds a token to the answer, and reports whether more may come.
+func (t *turn) take(token Token, o GenerateOptions, most int) bool {
+	if slices.Contains(o.Stop, token.ID) {
+		t.answer.Finish = FinishStop
+		return false
+	}
+	t.ids = append(t.ids, token.ID)
+	t.answer.Tokens = append(t.answer.Tokens, token)
+	if o.OnToken != nil {
+		o.OnToken(t.prompt, token)
+	}
+	switch {
+	case len(t.answer.Tokens) == o.MaxNew:
+		t.answer.Finish = FinishLength
+	case t.past == most:
+		t.answer.Finish = FinishContext
+	default:
+		return true
+	}
+	return false
 }

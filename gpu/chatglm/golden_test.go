@@ -113,12 +113,12 @@ func TestOriginalActivations(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		d, err := m.newDecoder(1)
+		d, err := m.newDecoder(1, GenerateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer d.close()
-		step := &turn{}
+		step := &turn{sampling: device.Sampling{Penalty: 1, TopP: 1}}
 		var want []float64
 		for i := 1; io[fmt.Sprintf("x%d", i)] != nil; i++ {
 			var y []float64
@@ -127,11 +127,13 @@ func TestOriginalActivations(t *testing.T) {
 				t.Fatal(err)
 			}
 			step.ids = append(step.ids, next...)
-			if _, err := d.advance(t.Context(), []*turn{step}); err != nil {
+			if err := d.advance(t.Context(), []*turn{step}); err != nil {
 				t.Fatal(err)
 			}
-			last := make([]float32, 32)
-			dev.Download(last, front(d.last, 32))
+			last, err := m.download(d.last)
+			if err != nil {
+				t.Fatal(err)
+			}
 			near(t, fmt.Sprintf("step %d with cache", i), last, y[len(y)-32:], 1e-5)
 			want = append(want, y...)
 		}
@@ -199,7 +201,7 @@ func goldenGradients(t *testing.T, file string) {
 		for mask[first] == 0 {
 			first++
 		}
-		seqs = append(seqs, Sequence{g.IDs[r][first:], g.Labels[r][first:]})
+		seqs = append(seqs, Sequence{IDs: g.IDs[r][first:], Labels: g.Labels[r][first:]})
 		for _, row := range g.Logits[r][first:] {
 			logits = append(logits, row...)
 		}
@@ -263,7 +265,7 @@ func goldenGradients(t *testing.T, file string) {
 			t.Fatal(err)
 		}
 		near(t, "loss without gradient", []float32{float32((each[0] + each[1]) / float64(targets))}, []float64{g.Loss}, 1e-5)
-		nll, n, err := m.Accumulate(batch, 1/float32(targets), 0)
+		nll, n, err := accumulate(m, batch, 1/float32(targets), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -273,7 +275,7 @@ func goldenGradients(t *testing.T, file string) {
 		near(t, "loss", []float32{float32(nll / float64(n))}, []float64{g.Loss}, 1e-5)
 		for _, p := range m.params {
 			grad := make([]float32, p.Grad.Len())
-			dev.Download(grad, p.Grad)
+			dev.Download(device.Raw(grad), p.Grad.Mem)
 			near(t, "gradient of "+p.Name, grad, flat(t, g.Grads[names[p.Name]]), 1e-5)
 		}
 	})

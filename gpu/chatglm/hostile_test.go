@@ -59,7 +59,7 @@ func TestSavingCreatesTheDirectory(t *testing.T) {
 
 func TestAccumulateNeedsSomethingTrainable(t *testing.T) {
 	m := tiny(t, newReference(t), nil)
-	if _, _, err := m.Accumulate(Pack([]Sequence{{IDs: []int32{1, 2}, Labels: []int32{1, 2}}}), 1, 0); err == nil {
+	if _, _, err := accumulate(m, Pack([]Sequence{{IDs: []int32{1, 2}, Labels: []int32{1, 2}}}), 1, 0); err == nil {
 		t.Error("nothing is trainable, and no error says so")
 	}
 }

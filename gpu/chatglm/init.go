@@ -133,11 +133,11 @@ func (w *initWriter) values(s spec) func(dst []float32, from uint64) {
 	scale := float32(w.config.deviation(p) / math.Sqrt(8*(1<<32-1)/12.0))
 	h := fnv.New64a()
 	h.Write([]byte(s.name))
-	seed := stream(w.options.Seed, h.Sum64())
+	seed := device.Stream(w.options.Seed, h.Sum64())
 	return func(dst []float32, from uint64) {
 		for i := range dst {
 			at := 2 * (from + uint64(i))
-			dst[i] = float32(sixteens(splitMix(seed, at))+sixteens(splitMix(seed, at+1))-4*(1<<16-1)) * scale
+			dst[i] = float32(sixteens(device.SplitMix64(seed, at))+sixteens(device.SplitMix64(seed, at+1))-4*(1<<16-1)) * scale
 		}
 	}
 }
@@ -146,13 +146,4 @@ func (w *initWriter) values(s spec) func(dst []float32, from uint64) {
 func sixteens(z uint64) int32 {
 	z = z&0x0000FFFF0000FFFF + z>>16&0x0000FFFF0000FFFF
 	return int32(z&0xFFFFFFFF + z>>32)
-}
-
-// splitMix is number n of the sequence that begins with seed (Steele, Lea, Flood
-// 2014).
-func splitMix(seed, n uint64) uint64 {
-	z := seed + (n+1)*0x9E3779B97F4A7C15
-	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
-	z = (z ^ z>>27) * 0x94D049BB133111EB
-	return z ^ z>>31
 }

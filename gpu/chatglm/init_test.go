@@ -42,14 +42,14 @@ func TestInit(t *testing.T) {
 			converted.Close()
 		}
 		for _, p := range direct.params {
-			if p.Narrow.Format.Quantised() {
-				want := make([]byte, len(p.Narrow.Raw.Host))
-				scales := make([]float32, p.Narrow.Scales.N)
-				row := p.Narrow.Format.Row(p.Shape[1])
+			if p.W.Format.Quantised() {
+				want := make([]byte, len(p.W.Data.Host))
+				scales := make([]float32, p.W.Scales.N)
+				row := p.W.Format.Row(p.Shape[1])
 				for r := range p.Shape[0] {
-					p.Narrow.Format.Encode(want[r*row:(r+1)*row], scales[r:r+1], named(base, p.Name).W.Host[r*p.Shape[1]:(r+1)*p.Shape[1]])
+					p.W.Format.Encode(want[r*row:(r+1)*row], scales[r:r+1], named(base, p.Name).Tensor().Floats()[r*p.Shape[1]:(r+1)*p.Shape[1]])
 				}
-				if !slices.Equal(want, p.Narrow.Raw.Host) || !slices.Equal(scales, p.Narrow.Scales.Host) {
+				if !slices.Equal(want, p.W.Data.Host) || !slices.Equal(scales, p.W.Scales.Floats()) {
 					t.Errorf("%s: %s is not the encoding of the fp32 weight", format, p.Name)
 				}
 			}
@@ -61,7 +61,7 @@ func TestInit(t *testing.T) {
 			continue
 		}
 		sum, square := 0.0, 0.0
-		for _, v := range p.W.Host {
+		for _, v := range p.Tensor().Floats() {
 			sum += float64(v)
 			square += float64(v) * float64(v)
 		}

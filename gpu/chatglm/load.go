@@ -29,37 +29,62 @@ type source struct {
 	mapped func() ([]byte, error)
 }
 
-// load makes the Param of a weight of the base.
-func (l *loader) load(s spec) (*Param, error) {
-	from, err := l.source(s)
-	if err != nil {
+// load makes a model of the base's weights.
+func (l *loader) load(c Config) (m *Model, err error) {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Param{Name: s.name, Shape: s.shape}
-	to := l.options.format(s, from.format)
-	if to == from.format && l.options.Weights != "" && len(s.shape) == 2 && l.dev.Info().InPlace {
-		done, err := l.use(p, from)
-		if done || err != nil {
-			return p, err
+	params := newParams(c.specs())
+	defer func() {
+		if err != nil {
+			freeParams(l.dev, params)
+		}
+	}()
+	sources := make([]*source, len(params))
+	for i, s := range c.specs() {
+		if sources[i], err = l.source(s); err != nil {
+			return nil, err
+		}
+		p, from := params[i], sources[i]
+		p.W.Format = l.options.format(s, from.format)
+		if p.W.Format == from.format && l.options.Weights != "" && len(s.shape) == 2 && l.dev.Info().InPlace {
+			if err = l.use(p, from); err != nil {
+				return nil, err
+			}
 		}
 	}
-	if err := l.convert(p, from, to); err != nil {
-		p.free(l.dev)
+	if err = place(l.dev, params); err != nil {
 		return nil, err
 	}
-	return p, nil
+	for i, p := range params {
+		if !p.W.Data.Empty() && p.block == nil {
+			continue // in place
+		}
+		if err = l.convert(p, sources[i]); err != nil {
+			return nil, err
+		}
+	}
+	return newModel(c, l.dev, params), nil
 }
 
 // source finds out how a weight is stored.
 func (l *loader) source(s spec) (*source, error) {
 	f, ok := l.files.Stored(s.name)
 	if !ok { // torch's: widened as a whole
-		whole := make([]float32, s.len())
-		if err := l.files.Read(s.name, whole); err != nil {
-			return nil, err
-		}
-		raw := device.Mem{Host: whole, N: len(whole)}.Bytes(4 * len(whole)).Host
-		return &source{read: func(dst []byte, from int64) error { copy(dst, raw[from:]); return nil }}, nil
+		var whole []float32
+		return &source{read: func(dst []byte, from int64) error {
+			if whole == nil {
+				whole = make([]float32, s.len())
+				if err := l.files.Read(s.name, whole); err != nil {
+					return err
+				}
+			}
+			copy(dst, device.Raw(whole)[from:])
+			if int(from)+len(dst) == 4*len(whole) {
+				whole = nil
+			}
+			return nil
+		}}, nil
 	}
 	t, _ := f.Tensor(s.name)
 	x := &source{
@@ -91,72 +116,55 @@ func (l *loader) source(s spec) (*source, error) {
 }
 
 // use refers to the weight where it lies in its file, if that can be.
-func (l *loader) use(p *Param, from *source) (done bool, err error) {
+func (l *loader) use(p *Param, from *source) error {
 	if from.mapped == nil {
-		return false, nil
+		return nil
 	}
 	raw, err := from.mapped()
 	if errors.Is(err, errors.ErrUnsupported) {
-		return false, nil
+		return nil
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
-	if from.format == device.F32 {
-		floats, ok := device.AsFloats(raw)
-		if !ok {
-			return false, nil
-		}
-		p.W, p.inFile = device.Mem{Host: floats, N: len(floats)}, true
-	} else {
-		p.Narrow = device.Matrix{Format: from.format, Raw: device.HostBytes(raw)}
-		if from.scales != nil {
-			if p.Narrow.Scales, err = p.alloc(l.dev, len(from.scales)); err != nil {
-				return false, err
-			}
-			l.dev.Upload(p.Narrow.Scales, from.scales)
-		}
+	if _, aligned := device.AsFloats(raw); p.W.Format == device.F32 && !aligned {
+		return nil
 	}
+	if from.scales != nil {
+		if p.W.Scales, err = device.NewTensor(l.dev, device.F32, len(from.scales)); err != nil {
+			return fmt.Errorf("scales of weight %s: %w", p.Name, err)
+		}
+		l.dev.Upload(p.W.Scales.Mem, device.Raw(from.scales))
+	}
+	p.W.Data = device.HostMem(raw)
 	l.inPlace = true
-	return true, l.dev.Sync()
+	return l.dev.Sync()
 }
 
 // pieceBytes is about how much of a weight is converted at a time.
 const pieceBytes = 16 << 20
 
 // convert copies a weight to the device in the format it is to have.
-func (l *loader) convert(p *Param, from *source, to device.Format) error {
-	o, i := 1, p.Shape[0]
+func (l *loader) convert(p *Param, from *source) (err error) {
+	o, i, to := 1, p.Shape[0], p.W.Format
 	if len(p.Shape) == 2 {
 		o, i = p.Shape[0], p.Shape[1]
 	}
 	n, k := to.Row(i), to.Scales(i)
-	if to == device.F32 {
-		if err := p.allocFloats(l.dev); err != nil {
-			return err
+	if p.W.Data.Empty() {
+		if p.own, err = l.dev.Alloc(o * n); err != nil {
+			return fmt.Errorf("weight %s %v: %w", p.Name, p.Shape, err)
 		}
-	} else {
-		data, err := p.alloc(l.dev, (o*n+3)/4)
-		if err != nil {
-			return err
-		}
-		p.Narrow = device.Matrix{Format: to, Raw: data.Bytes(o * n)}
-		if k > 0 {
-			if p.Narrow.Scales, err = p.alloc(l.dev, o*k); err != nil {
-				return err
-			}
-		}
+		p.W.Data = p.own
 	}
-	mem := p.W
-	if to != device.F32 {
-		mem = p.owned[0]
+	if k > 0 {
+		if p.W.Scales, err = device.NewTensor(l.dev, device.F32, o*k); err != nil {
+			return fmt.Errorf("scales of weight %s: %w", p.Name, err)
+		}
 	}
 	stored := from.format.Row(i)
-	step := max(1, pieceBytes/(16*i)) * 4 // rows: so many begin at a whole float
-	step = min(step, (o+3)/4*4)
-	raw := make([]byte, step*stored)
-	out := device.Mem{Host: make([]float32, (step*n+3)/4), N: (step*n + 3) / 4}
-	encoded, outScales := out.Bytes(step*n).Host, make([]float32, step*k)
+	step := min(o, max(1, pieceBytes/(4*i))) // rows
+	raw, encoded, outScales := make([]byte, step*stored), make([]byte, step*n), make([]float32, step*k)
 	for at := 0; at < o; at += step {
 		rows := min(step, o-at)
 		if err := from.read(raw[:rows*stored], int64(at*stored)); err != nil {
@@ -176,10 +184,9 @@ func (l *loader) convert(p *Param, from *source, to device.Format) error {
 		if b := notFinite(outScales[:rows*k]); b >= 0 {
 			return fmt.Errorf("tensor %q: row %d: its largest number is too large for %v, or not finite", p.Name, at+b/k, to)
 		}
-		first, floats := at*n/4, (rows*n+3)/4
-		l.dev.Upload(mem.Slice(first, first+floats), out.Host[:floats])
+		l.dev.Upload(p.W.Data.Slice(at*n, (at+rows)*n), encoded[:rows*n])
 		if k > 0 {
-			l.dev.Upload(p.Narrow.Scales.Slice(at*k, (at+rows)*k), outScales[:rows*k])
+			l.dev.Upload(p.W.Scales.Slice(at*k, (at+rows)*k).Mem, device.Raw(outScales[:rows*k]))
 		}
 		if err := l.dev.Sync(); err != nil { // before the buffers are used again
 			return fmt.Errorf("weight %s: %w", p.Name, err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/glmflow/glmflow/gpu/checkpoint/peft"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
+	"github.com/glmflow/glmflow/gpu/device"
 )
 
 // LoRAConfig says which low-rank adapters stand beside the frozen weights
@@ -138,23 +139,20 @@ func (m *Model) branches(c LoRAConfig) []branch {
 
 // attach makes adapters with the given values, or leaves none.
 func (m *Model) attach(c LoRAConfig, seed uint64, values func(*Param, []float32) error) (err error) {
-	base := len(m.params)
-	m.dropActivations() // they have no room for the branches
+	m.dropBuffers() // they have no room for the branches
 	m.lora = &lora{LoRAConfig: c, seed: seed}
 	defer func() {
 		if err != nil {
 			m.removeLoRA()
 		}
 	}()
+	var added []*Param
 	for _, n := range m.branches(c) {
-		if n.of.a, err = m.addParam(n.a); err != nil {
-			return err
-		}
-		if n.of.b, err = m.addParam(n.b); err != nil {
-			return err
-		}
+		pair := newParams([]spec{n.a, n.b})
+		n.of.a, n.of.b = pair[0], pair[1]
+		added = append(added, pair...)
 	}
-	return m.fill(m.params[base:], values)
+	return m.add(added, values)
 }
 
 // LoRA returns the adapters' configuration, if the model has adapters.
@@ -252,9 +250,9 @@ func (m *Model) loadLoRA(dir string) error {
 	return nil
 }
 
-// Merge adds the LoRA adapters into the weights, W += s·B·A in float32, and
-// removes them. A fault of the device half-way leaves some merged: open the
-// model anew. A prefix cannot be merged: no weight does what it does.
+// Merge adds the LoRA adapters into the weights, W += s·B·A in float32, rounded
+// to what they are kept in, and removes them. A fault of the device half-way
+// leaves some merged: open the model anew. A prefix cannot be merged: no weight does what it does.
 func (m *Model) Merge() error {
 	if m.prefix != nil {
 		return errors.New("merge: a prefix cannot become part of the weights: keep it as a directory beside the model")
@@ -262,41 +260,33 @@ func (m *Model) Merge() error {
 	if m.lora == nil {
 		return nil
 	}
-	r, s := m.lora.Rank, m.lora.scale()
+	var borrowed []*Param // of a file's memory, which is only read
+	var merged []*linear
 	for i := range m.layers {
 		for _, t := range targets() {
 			l := t.of(&m.layers[i])
 			if l.a == nil {
 				continue
 			}
-			if !l.w.Narrow.Empty() {
-				return fmt.Errorf("merge: weight %s is kept in %v: open the model with weights fp32 to merge adapters into it", l.w.Name, l.w.Narrow.Format)
+			if l.w.W.Format.Quantised() {
+				return fmt.Errorf("merge: weight %s is kept in %v, and rounding it again would lose more than the adapter brings: open the model with weights fp32, bf16 or fp16", l.w.Name, l.w.W.Format)
 			}
-			if err := l.w.own(m.dev); err != nil {
-				return err
+			if l.w.block == nil && l.w.own.Empty() {
+				borrowed = append(borrowed, l.w)
 			}
-			w, a, b := make([]float32, l.w.W.Len()), make([]float32, l.a.W.Len()), make([]float32, l.b.W.Len())
-			m.dev.Download(w, l.w.W)
-			m.dev.Download(a, l.a.W)
-			m.dev.Download(b, l.b.W)
-			if err := m.dev.Sync(); err != nil {
-				return err
-			}
-			in := l.in()
-			for o := range l.out() {
-				row := w[o*in : (o+1)*in]
-				for k := range r {
-					f := s * b[o*r+k]
-					for j, v := range a[k*in : (k+1)*in] {
-						row[j] += f * v
-					}
-				}
-			}
-			m.dev.Upload(l.w.W, w)
-			if err := m.dev.Sync(); err != nil {
-				return err
-			}
+			merged = append(merged, l)
 		}
+	}
+	if err := m.takeOver(borrowed); err != nil {
+		return err
+	}
+	for _, l := range merged {
+		d := l.plain()
+		d.LoRA = &device.LoRA{A: l.a.Tensor(), B: l.b.Tensor(), R: m.lora.Rank, Scale: m.lora.scale()}
+		m.dev.Merge(d)
+	}
+	if err := m.dev.Sync(); err != nil {
+		return err
 	}
 	m.removeLoRA()
 	return nil

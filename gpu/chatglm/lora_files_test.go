@@ -1,23 +1,21 @@
-package chatglm_test
+package chatglm
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/glmflow/glmflow/gpu/chatglm"
 )
 
 // TestAdaptersNameTheirLayersInManyWays: paths and patterns that mean the same
 // layers make the same adapter, and those that mean others are refused.
 func TestAdaptersNameTheirLayersInManyWays(t *testing.T) {
-	_, adapter, _ := saved(t)
-	m, err := chatglm.New(tinyConfig(), newRemote(t), 1)
-	if err != nil {
+	adapter := filepath.Join(t.TempDir(), "adapter")
+	m := tiny(t, newReference(t), func(*Config) {})
+	if err := errors.Join(m.AddLoRA(LoRAConfig{Rank: 2}, 1), m.SaveAdapter(adapter, "base")); err != nil {
 		t.Fatal(err)
 	}
-	defer m.Close()
 	path := filepath.Join(adapter, "adapter_config.json")
 	text, err := os.ReadFile(path)
 	if err != nil {

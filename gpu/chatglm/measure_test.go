@@ -10,7 +10,7 @@ import (
 // TestMeasureCountsHits compares with the scores of every token, in batches with
 // empty sequences and more rows than are scored at a time.
 func TestMeasureCountsHits(t *testing.T) {
-	m, err := chatglm.New(tinyConfig(), newRemote(t), 1)
+	m, err := chatglm.New(tinyConfig(), newDeferring(t), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestMeasureCountsHits(t *testing.T) {
 			v := tinyConfig().PaddedVocabSize
 			for s := range lessons {
 				for i := 1; i < len(lessons[s].Labels); i += 2 {
-					row := scores[(int(last.Starts[s])+i-1)*v:][:v]
+					row := scores[(int(last.CuSeqlens[s])+i-1)*v:][:v]
 					lessons[s].Labels[i] = int32(slices.Index(row, slices.Max(row)))
 				}
 			}
@@ -41,7 +41,7 @@ func TestMeasureCountsHits(t *testing.T) {
 	for s, lesson := range lessons {
 		want := 0
 		for i := 1; i < len(lesson.Labels); i++ {
-			row := scores[(int(last.Starts[s])+i-1)*v:][:v]
+			row := scores[(int(last.CuSeqlens[s])+i-1)*v:][:v]
 			if slices.Index(row, slices.Max(row)) == int(lesson.Labels[i]) {
 				want++
 			}

@@ -44,19 +44,19 @@ func methods() map[string]method {
 		"lora, dropout":     {prepare: lora(LoRAConfig{Rank: 2, Alpha: 4, Dropout: 0.3, Targets: all()})},
 		"lora, one linear":  {prepare: lora(LoRAConfig{Rank: 3, Alpha: 4, Targets: []string{"dense_h_to_4h"}})},
 		"rslora":            {prepare: lora(LoRAConfig{Rank: 3, Alpha: 4, RSLoRA: true})},
-		"lora, anchor":      {prepare: lora(LoRAConfig{Rank: 2, Alpha: 4, Targets: all()}), objective: Objective{Anchor: 0.7}},
+		"lora, anchor":      {prepare: lora(LoRAConfig{Rank: 2, Alpha: 4, Targets: all()}), objective: Objective{KL: 0.7}},
 		"prefix":            {prepare: prefix(PrefixConfig{Tokens: 3})},
 		"prefix, dropout":   {prepare: prefix(PrefixConfig{Tokens: 5, Dropout: 0.3})},
 		"prefix, projected": {prepare: prefix(PrefixConfig{Tokens: 4, Projection: true})},
 		"prefix, projected, dropout, anchor, smoothed, noise": {
 			prepare:   prefix(PrefixConfig{Tokens: 4, Projection: true, Dropout: 0.1}),
-			objective: Objective{Anchor: 0.5, LabelSmoothing: 0.1, Noise: 5, Seed: 9},
+			objective: Objective{KL: 0.5, LabelSmoothing: 0.1, Noise: 5, Seed: 9},
 		},
 		"lora and prefix": {
 			prepare: func(m *Model) error {
 				return errors.Join(m.AddLoRA(LoRAConfig{Rank: 2, Alpha: 4, Dropout: 0.1, Targets: all()}, 3), m.AddPrefix(PrefixConfig{Tokens: 3, Dropout: 0.1}, 4))
 			},
-			objective: Objective{Anchor: 2},
+			objective: Objective{KL: 2},
 		},
 	}
 }
@@ -73,7 +73,7 @@ func small(t *testing.T, dev device.Device, prepare func(*Model) error) *Model {
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	if err := m.fill(m.params, func(p *Param, dst []float32) error {
-		m.dev.Download(dst, p.W)
+		m.dev.Download(device.Raw(dst), p.W.Data)
 		for i := range dst {
 			dst[i] += float32(0.2 * r.NormFloat64())
 		}
@@ -102,7 +102,7 @@ func TestMethodsAgainstFloat64(t *testing.T) {
 				}
 				b := smallBatch()
 				truth := newOracle(m, step)
-				loss, _, err := m.Accumulate(b, 1, step)
+				loss, _, err := accumulate(m, b, 1, step)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -112,7 +112,7 @@ func TestMethodsAgainstFloat64(t *testing.T) {
 						continue
 					}
 					grad := make([]float32, p.Grad.Len())
-					dev.Download(grad, p.Grad)
+					dev.Download(device.Raw(grad), p.Grad.Mem)
 					var got []float32
 					var want []float64
 					w := truth.w[p.Name]
@@ -145,14 +145,14 @@ func TestMethodsLearn(t *testing.T) {
 			b := smallBatch()
 			descend := func() float64 {
 				for _, p := range m.Trainable() {
-					dev.Zero(p.Grad)
+					dev.Zero(p.Grad.Mem)
 				}
-				loss, n, err := m.Accumulate(b, 1, 0)
+				loss, n, err := accumulate(m, b, 1, 0)
 				if err != nil {
 					t.Fatal(err)
 				}
 				for _, p := range m.Trainable() {
-					dev.Axpy(p.W, -0.05/float32(n), p.Grad)
+					dev.Axpy(p.Tensor(), -0.05/float32(n), p.Grad)
 				}
 				return loss
 			}
@@ -238,14 +238,14 @@ type counter struct {
 	linears, attentions int
 }
 
-func (c *counter) LinearBackward(dx, dy, x device.Mem, m int, l *device.Linear, g *device.LinearGrad) {
+func (c *counter) LinearBackward(dx, dy, x device.Tensor, m int, l *device.Linear, g *device.LinearGrad) {
 	c.linears++
 	c.Device.LinearBackward(dx, dy, x, m, l, g)
 }
 
-func (c *counter) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []int32, s device.Heads, p, dp *device.Prefix) {
+func (c *counter) AttentionBackward(dqkv, do, o, lse, qkv device.Tensor, p *device.Pass, s device.Heads, x, dx *device.Prefix) {
 	c.attentions++
-	c.Device.AttentionBackward(dqkv, do, o, lse, qkv, starts, s, p, dp)
+	c.Device.AttentionBackward(dqkv, do, o, lse, qkv, p, s, x, dx)
 }
 
 // TestTheBackwardPassEndsAtTheLowest: nothing is computed for layers, or parts of
@@ -258,7 +258,7 @@ func TestTheBackwardPassEndsAtTheLowest(t *testing.T) {
 	} {
 		dev := &counter{Device: newReference(t)}
 		m := small(t, dev, methods()[name].prepare)
-		if _, _, err := m.Accumulate(smallBatch(), 1, 0); err != nil {
+		if _, _, err := accumulate(m, smallBatch(), 1, 0); err != nil {
 			t.Fatal(err)
 		}
 		if got := [2]int{dev.linears, dev.attentions}; got != want {
@@ -278,12 +278,13 @@ func TestAPrefixIsWhatWasSaidBefore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := m.newDecoder(1)
+		d, err := m.newDecoder(1, GenerateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer d.close()
-		if _, err := d.advance(t.Context(), []*turn{{ids: text}}); err != nil {
+		said := &turn{ids: text, sampling: device.Sampling{Penalty: 1, TopP: 1}}
+		if err := d.advance(t.Context(), []*turn{said}); err != nil {
 			t.Fatal(err)
 		}
 		if err := m.AddPrefix(PrefixConfig{Tokens: len(text)}, 1); err != nil {
@@ -291,10 +292,10 @@ func TestAPrefixIsWhatWasSaidBefore(t *testing.T) {
 		}
 		line := m.cfg.groups() * m.cfg.KVChannels
 		for n := range len(text) {
-			for l, c := range d.cache {
-				at := n*m.prefix.table.Shape[1] + 2*l*line
-				dev.Copy(m.prefix.table.W.Slice(at, at+line), c.K.Slice(n*line, (n+1)*line))
-				dev.Copy(m.prefix.table.W.Slice(at+line, at+2*line), c.V.Slice(n*line, (n+1)*line))
+			for l, c := range d.pages.cache {
+				at, from := n*m.prefix.table.Shape[1]+2*l*line, (int(said.pages[0])*device.PagePositions+n)*line
+				dev.Copy(m.prefix.table.Tensor().Slice(at, at+line), c.K.Slice(from, from+line))
+				dev.Copy(m.prefix.table.Tensor().Slice(at+line, at+2*line), c.V.Slice(from, from+line))
 			}
 		}
 		b := Pack([]Sequence{{IDs: rest}})
@@ -370,23 +371,23 @@ func TestPrefixedPackingAndGeneration(t *testing.T) {
 	}
 }
 
-// TestTheAnchorHoldsOnToTheBase: where tuned and base are the same it costs
+// TestTheKLHoldsOnToTheBase: where tuned and base are the same it costs
 // nothing and pulls nowhere; without a base it is an error.
-func TestTheAnchorHoldsOnToTheBase(t *testing.T) {
+func TestTheKLHoldsOnToTheBase(t *testing.T) {
 	dev := newReference(t)
 	b := smallBatch()
 	gradients := func(anchor float32) (float64, [][]float32) {
 		m := tiny(t, dev, nil)
-		if err := errors.Join(m.AddLoRA(LoRAConfig{Rank: 2}, 1), m.SetObjective(Objective{Anchor: anchor})); err != nil {
+		if err := errors.Join(m.AddLoRA(LoRAConfig{Rank: 2}, 1), m.SetObjective(Objective{KL: anchor})); err != nil {
 			t.Fatal(err)
 		}
-		loss, _, err := m.Accumulate(b, 1, 0)
+		loss, _, err := accumulate(m, b, 1, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var all [][]float32
 		for _, p := range m.Trainable() {
-			all = append(all, slices.Clone(p.Grad.Host))
+			all = append(all, slices.Clone(p.Grad.Floats()))
 		}
 		return loss, all
 	}
@@ -403,10 +404,10 @@ func TestTheAnchorHoldsOnToTheBase(t *testing.T) {
 		}
 	}
 	m := tiny(t, dev, nil)
-	if err := errors.Join(m.TrainAll(), m.SetObjective(Objective{Anchor: 1})); err != nil {
+	if err := errors.Join(m.TrainAll(), m.SetObjective(Objective{KL: 1})); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := m.Accumulate(b, 1, 0); !errors.Is(err, ErrNoBase) {
-		t.Errorf("error %v, want ErrNoBase", err)
+	if _, _, err := accumulate(m, b, 1, 0); !errors.Is(err, ErrNoReference) {
+		t.Errorf("error %v, want ErrNoReference", err)
 	}
 }

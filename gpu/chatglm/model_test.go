@@ -31,8 +31,21 @@ func tiny(t *testing.T, dev device.Device, change func(*Config)) *Model {
 	return m
 }
 
+// accumulate is Accumulate, and waits for the losses.
+func accumulate(m *Model, b Batch, scale float32, counter uint64) (loss float64, targets int, err error) {
+	losses, err := m.Accumulate(b, scale, counter)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := m.dev.Sync(); err != nil {
+		return 0, 0, err
+	}
+	loss, targets = losses.Sum()
+	return loss, targets, nil
+}
+
 func randomSequence(r *rand.Rand, n, vocabulary int) Sequence {
-	s := Sequence{make([]int32, n), make([]int32, n)}
+	s := Sequence{IDs: make([]int32, n), Labels: make([]int32, n)}
 	for i := range n {
 		s.IDs[i] = int32(r.IntN(vocabulary))
 		s.Labels[i] = s.IDs[i]
@@ -68,12 +81,12 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 			}
 			r := rand.New(rand.NewPCG(1, 2))
 			for _, p := range m.params { // far from the start, where B is zero and gradients are tiny
-				for i := range p.W.Host {
-					p.W.Host[i] += float32(0.1 * r.NormFloat64())
+				for i := range p.Tensor().Floats() {
+					p.Tensor().Floats()[i] += float32(0.1 * r.NormFloat64())
 				}
 			}
 			b := Pack([]Sequence{randomSequence(r, 7, m.cfg.PaddedVocabSize), randomSequence(r, 1, m.cfg.PaddedVocabSize), randomSequence(r, 12, m.cfg.PaddedVocabSize)})
-			if _, _, err := m.Accumulate(b, 1, 0); err != nil {
+			if _, _, err := accumulate(m, b, 1, 0); err != nil {
 				t.Fatal(err)
 			}
 			loss := func() float64 {
@@ -89,7 +102,7 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 			}
 			for _, p := range m.params {
 				norm := 0.0
-				for _, g := range p.Grad.Host {
+				for _, g := range p.Grad.Floats() {
 					norm += float64(g) * float64(g)
 				}
 				norm = math.Sqrt(norm)
@@ -100,8 +113,8 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 				// Along its own gradient the loss changes by the gradient's norm.
 				const step = 3e-3
 				nudge := func(by float64) {
-					for i, g := range p.Grad.Host {
-						p.W.Host[i] += float32(by * float64(g) / norm)
+					for i, g := range p.Grad.Floats() {
+						p.Tensor().Floats()[i] += float32(by * float64(g) / norm)
 					}
 				}
 				nudge(step)
@@ -160,7 +173,7 @@ func TestSaveAndOpen(t *testing.T) {
 		t.Errorf("configuration %+v, want %+v", back.Config(), m.Config())
 	}
 	for i, p := range m.params {
-		if !slices.Equal(p.W.Host, back.params[i].W.Host) {
+		if !slices.Equal(p.Tensor().Floats(), back.params[i].Tensor().Floats()) {
 			t.Errorf("%s changed", p.Name)
 		}
 	}
@@ -200,8 +213,8 @@ func TestAdapters(t *testing.T) {
 		t.Error("new adapters change the answer")
 	}
 	for _, p := range m.Trainable() {
-		for i := range p.W.Host {
-			p.W.Host[i] += float32(0.1 * r.NormFloat64())
+		for i := range p.Tensor().Floats() {
+			p.Tensor().Floats()[i] += float32(0.1 * r.NormFloat64())
 		}
 	}
 	tuned := logits(m)
@@ -295,15 +308,15 @@ func TestFirstLosses(t *testing.T) {
 		var losses []float64
 		for range 10 {
 			for _, p := range m.params {
-				dev.Zero(p.Grad)
+				dev.Zero(p.Grad.Mem)
 			}
-			nll, n, err := m.Accumulate(b, 1, 0)
+			nll, n, err := accumulate(m, b, 1, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			losses = append(losses, nll/float64(n))
 			for _, p := range m.params {
-				dev.Axpy(p.W, -0.05/float32(n), p.Grad)
+				dev.Axpy(p.Tensor(), -0.05/float32(n), p.Grad)
 			}
 		}
 		path := filepath.Join("testdata", "first_losses.json")
@@ -343,7 +356,7 @@ func TestBadBatches(t *testing.T) {
 		"id out of range":     Pack([]Sequence{{IDs: []int32{1, 320}}}),
 		"negative id":         Pack([]Sequence{{IDs: []int32{-1}}}),
 		"label out of range":  Pack([]Sequence{{IDs: []int32{1, 2}, Labels: []int32{1, 999}}}),
-		"starts do not cover": {IDs: []int32{1, 2}, Labels: []int32{1, 2}, Positions: []int32{0, 1}, Starts: []int32{0, 1}},
+		"starts do not cover": {IDs: []int32{1, 2}, Labels: []int32{1, 2}, Positions: []int32{0, 1}, CuSeqlens: []int32{0, 1}},
 	} {
 		if _, _, err := m.Loss(b); err == nil {
 			t.Errorf("%s: no error", name)

@@ -15,10 +15,10 @@ type Objective struct {
 	// LabelSmoothing ε wants (1−ε) of a target's probability on its label and the
 	// rest evenly on the whole vocabulary.
 	LabelSmoothing float32
-	// Anchor λ adds λ·KL(base‖tuned) at every target, where base is the model with
-	// its adapters switched off: what was learned before costs something to
-	// forget. A step takes about half as long again.
-	Anchor float32
+	// KL λ adds λ·KL(reference‖tuned) at every target, where the reference is the
+	// model with its adapters switched off: what was learned before costs something
+	// to forget. A step takes about half as long again.
+	KL float32
 	// Noise α adds to every embedding in a sequence of L tokens uniform noise in
 	// ±α/√(L·H) (NEFTune, Jain et al. 2023, https://arxiv.org/abs/2310.05914).
 	Noise float32
@@ -32,8 +32,8 @@ func (o Objective) Validate() error {
 	if !(o.LabelSmoothing >= 0 && o.LabelSmoothing < 1) {
 		errs = append(errs, fmt.Errorf("label smoothing is %g: want 0 or more and less than 1", o.LabelSmoothing))
 	}
-	if !(o.Anchor >= 0 && o.Anchor <= math.MaxFloat32) {
-		errs = append(errs, fmt.Errorf("anchor is %g: want 0 (none) or more, and finite", o.Anchor))
+	if !(o.KL >= 0 && o.KL <= math.MaxFloat32) {
+		errs = append(errs, fmt.Errorf("kl is %g: want 0 (none) or more, and finite", o.KL))
 	}
 	if !(o.Noise >= 0 && o.Noise <= math.MaxFloat32) {
 		errs = append(errs, fmt.Errorf("embedding noise is %g: want 0 (none) or more, and finite", o.Noise))
@@ -46,48 +46,34 @@ func (m *Model) SetObjective(o Objective) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	if o.Anchor > 0 != (m.objective.Anchor > 0) {
-		m.dropActivations() // they have room for the base's hidden states, or need it
+	if o.KL > 0 != (m.objective.KL > 0) {
+		m.dropBuffers() // they have room for the reference's hidden states, or need it
 	}
 	m.objective = o
 	return nil
 }
 
-// ErrNoBase says that an anchor has nothing to hold on to.
-var ErrNoBase = errors.New("the anchor compares with the base model, which is only there while adapters are trained beside frozen weights: use LoRA or P-Tuning, or set the anchor to 0")
+// ErrNoReference says that there is no model to stay near to.
+var ErrNoReference = errors.New("kl compares with the base model, which is only there while adapters are trained beside frozen weights: use LoRA or P-Tuning, or set kl to 0")
 
-// goal is the objective of a batch for the device: with an anchor, the base model
+// aim is the objective of a pass for the device: with a KL term, the reference
 // runs over the batch first.
-func (m *Model) goal(a *activations, b Batch) (device.Goal, error) {
-	g := device.Goal{Smoothing: m.objective.LabelSmoothing, Anchor: m.objective.Anchor}
-	if g.Anchor == 0 {
-		return g, nil
+func (m *Model) aim(p *pass) (device.Objective, error) {
+	o := device.Objective{Smoothing: m.objective.LabelSmoothing, KL: m.objective.KL}
+	if o.KL == 0 {
+		return o, nil
 	}
 	for _, p := range m.params {
 		if p.Trainable() && !p.isAdapter() {
-			return g, ErrNoBase
+			return o, ErrNoReference
 		}
 	}
-	n := len(b.IDs) * m.cfg.HiddenSize
+	reference := *p
+	reference.train = false
 	m.adaptersOff = true
-	m.run(a, b.IDs, m.packed(b))
+	m.run(&reference)
 	m.adaptersOff = false
-	g.Base = front(a.base, n)
-	m.dev.Copy(g.Base, front(a.xn, n))
-	return g, nil
-}
-
-// disturb adds NEFTune's noise to the embeddings x of a batch.
-func (m *Model) disturb(x device.Mem, p pass) {
-	if m.objective.Noise == 0 {
-		return
-	}
-	h := m.cfg.HiddenSize
-	for i := range len(p.starts) - 1 {
-		from, to := int(p.starts[i])*h, int(p.starts[i+1])*h
-		if from < to {
-			bound := float64(m.objective.Noise) / math.Sqrt(float64(to-from))
-			m.dev.Noise(x.Slice(from, to), float32(bound), stream(m.objective.Seed, p.step, embeddingNoise+uint64(i)))
-		}
-	}
+	o.Reference = p.reference
+	m.dev.Copy(o.Reference, p.xn)
+	return o, nil
 }

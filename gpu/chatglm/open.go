@@ -110,7 +110,7 @@ func OpenWith(dir string, dev device.Device, o OpenOptions) (*Model, error) {
 		}
 	}
 	l := &loader{dev: dev, files: files, options: o}
-	m, err := build(c, dev, l.load)
+	m, err := l.load(c)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open model %s: %w", dir, err), files.Close())
 	}

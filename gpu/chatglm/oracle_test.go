@@ -23,8 +23,8 @@ type oracle struct {
 func newOracle(m *Model, step uint64) *oracle {
 	o := &oracle{c: m.cfg, w: map[string][]float64{}, lora: m.lora, prefix: m.prefix, objective: m.objective, step: step}
 	for _, p := range m.params {
-		w := make([]float32, p.W.Len())
-		m.dev.Download(w, p.W)
+		w := make([]float32, p.Len())
+		m.dev.Download(device.Raw(w), p.W.Data)
 		for _, v := range w {
 			o.w[p.Name] = append(o.w[p.Name], float64(v))
 		}
@@ -79,7 +79,7 @@ func (o *oracle) linear(layer, t int, x []float64, m int, adapters bool) []float
 	if o.lora.RSLoRA {
 		scale = float64(o.lora.Alpha) / math.Sqrt(float64(o.lora.Rank))
 	}
-	dropped := drop(x, o.lora.Dropout, stream(o.lora.seed, o.step, uint64(4*layer+t)), m*len(x))
+	dropped := drop(x, o.lora.Dropout, device.Stream(o.lora.seed, o.step, uint64(4*layer+t)), m*len(x))
 	for i, v := range affine(o.w["base_model.model."+module+".lora_B.weight"], nil, affine(a, nil, dropped)) {
 		y[i] += scale * v
 	}
@@ -103,7 +103,7 @@ func (o *oracle) keysAndValues() [][]float64 {
 			}
 			row = affine(o.w[spreadName+"weight"], o.w[spreadName+"bias"], middle)
 		}
-		rows = append(rows, drop(row, o.prefix.Dropout, stream(o.prefix.seed, o.step, prefixNoise), i*width))
+		rows = append(rows, drop(row, o.prefix.Dropout, device.Stream(o.prefix.seed, o.step, prefixNoise), i*width))
 	}
 	return rows
 }
@@ -123,15 +123,15 @@ func turned(x []float64, position int32, base float64) []float64 {
 func (o *oracle) logits(b Batch, adapters bool) [][]float64 {
 	c, s := o.c, o.c.heads()
 	x := make([][]float64, len(b.IDs))
-	for i := range len(b.Starts) - 1 {
-		for m := b.Starts[i]; m < b.Starts[i+1]; m++ {
+	for i := range len(b.CuSeqlens) - 1 {
+		for m := b.CuSeqlens[i]; m < b.CuSeqlens[i+1]; m++ {
 			x[m] = append([]float64(nil), o.w[embeddingName][int(b.IDs[m])*c.HiddenSize:(int(b.IDs[m])+1)*c.HiddenSize]...)
 			if !adapters {
 				continue
 			}
-			length := float64(b.Starts[i+1]-b.Starts[i]) * float64(c.HiddenSize)
+			length := float64(b.CuSeqlens[i+1]-b.CuSeqlens[i]) * float64(c.HiddenSize)
 			for j := range x[m] {
-				u := device.Uniform(stream(o.objective.Seed, o.step, embeddingNoise+uint64(i)), uint64(int(m-b.Starts[i])*c.HiddenSize+j))
+				u := device.Uniform(device.Stream(device.Stream(o.objective.Seed, o.step, embeddingNoise), uint64(i)), uint64(int(m-b.CuSeqlens[i])*c.HiddenSize+j))
 				x[m][j] += float64(o.objective.Noise) / math.Sqrt(length) * (2*float64(u) - 1)
 			}
 		}
@@ -152,8 +152,8 @@ func (o *oracle) logits(b Batch, adapters bool) [][]float64 {
 				copy(qkv[m][h*s.D:], turned(qkv[m][h*s.D:(h+1)*s.D], b.Positions[m], base))
 			}
 		}
-		for i := range len(b.Starts) - 1 {
-			for m := b.Starts[i]; m < b.Starts[i+1]; m++ {
+		for i := range len(b.CuSeqlens) - 1 {
+			for m := b.CuSeqlens[i]; m < b.CuSeqlens[i+1]; m++ {
 				out := make([]float64, s.A*s.D)
 				for h := range s.A {
 					g := h / (s.A / s.G)
@@ -162,7 +162,7 @@ func (o *oracle) logits(b Batch, adapters bool) [][]float64 {
 						keys = append(keys, row[(2*l*s.G+g)*s.D:][:s.D])
 						values = append(values, row[((2*l+1)*s.G+g)*s.D:][:s.D])
 					}
-					for j := b.Starts[i]; j <= m; j++ {
+					for j := b.CuSeqlens[i]; j <= m; j++ {
 						keys = append(keys, qkv[j][(s.A+g)*s.D:][:s.D])
 						values = append(values, qkv[j][(s.A+s.G+g)*s.D:][:s.D])
 					}
@@ -219,11 +219,11 @@ func logSoftmax(z []float64) []float64 {
 func (o *oracle) loss(b Batch) float64 {
 	scores, sum := o.logits(b, true), 0.0
 	var base [][]float64
-	if o.objective.Anchor > 0 {
+	if o.objective.KL > 0 {
 		base = o.logits(b, false)
 	}
-	for i := range len(b.Starts) - 1 {
-		for m := b.Starts[i]; m+1 < b.Starts[i+1]; m++ {
+	for i := range len(b.CuSeqlens) - 1 {
+		for m := b.CuSeqlens[i]; m+1 < b.CuSeqlens[i+1]; m++ {
 			if b.Labels[m+1] < 0 {
 				continue
 			}
@@ -237,7 +237,7 @@ func (o *oracle) loss(b Batch) float64 {
 				continue
 			}
 			for j, v := range logSoftmax(base[m]) {
-				sum += float64(o.objective.Anchor) * math.Exp(v) * (v - p[j])
+				sum += float64(o.objective.KL) * math.Exp(v) * (v - p[j])
 			}
 		}
 	}

@@ -35,9 +35,11 @@ type prefix struct {
 	seed           uint64
 	table          *Param // [N,W]
 	hidden, spread linear // of the projection
-	kv             device.Mem
-	middle         device.Mem // [N,H] after tanh, with a projection
-	dkv, dmiddle   device.Mem // their gradients, while training
+	mem            device.Mem
+	kv             device.Tensor // [N,W]
+	middle         device.Tensor // [N,H] after tanh, with a projection
+	grad           device.Mem
+	dkv, dmiddle   device.Tensor // their gradients, while training
 }
 
 func (c PrefixConfig) withDefaults() (PrefixConfig, error) {
@@ -120,48 +122,48 @@ func (m *Model) initialPrefix(p *Param, seed uint64, dst []float32) {
 
 // attachPrefix makes a prefix with the given values, or leaves none.
 func (m *Model) attachPrefix(c PrefixConfig, seed uint64, values func(*Param, []float32) error) (err error) {
-	base := len(m.params)
-	m.prefix = &prefix{PrefixConfig: c, seed: seed}
+	m.dropBuffers()
+	x := &prefix{PrefixConfig: c, seed: seed}
+	m.prefix = x
 	defer func() {
 		if err != nil {
 			m.removePrefix()
 		}
 	}()
-	for _, s := range c.specs(m.cfg) {
-		p, err := m.addParam(s)
-		if err != nil {
-			return err
-		}
-		switch s.name {
+	added := newParams(c.specs(m.cfg))
+	for _, p := range added {
+		switch p.Name {
 		case tableName:
-			m.prefix.table = p
+			x.table = p
 		case hiddenName + weightsName:
-			m.prefix.hidden.w = p
+			x.hidden.w = p
 		case hiddenName + biasName:
-			m.prefix.hidden.bias = p
+			x.hidden.bias = p
 		case spreadName + weightsName:
-			m.prefix.spread.w = p
+			x.spread.w = p
 		case spreadName + biasName:
-			m.prefix.spread.bias = p
+			x.spread.bias = p
 		}
 	}
-	if m.prefix.kv, m.prefix.middle, err = m.prefixBuffers(); err != nil {
+	if x.mem, x.kv, x.middle, err = m.prefixTensors(); err != nil {
 		return err
 	}
-	return m.fill(m.params[base:], values)
+	return m.add(added, values)
 }
 
-// prefixBuffers allocates [N,W] and, with a projection, [N,H].
-func (m *Model) prefixBuffers() (kv, middle device.Mem, err error) {
+// prefixTensors takes memory for [N,W] and, with a projection, [N,H].
+func (m *Model) prefixTensors() (mem device.Mem, kv, middle device.Tensor, err error) {
 	x := m.prefix
-	if kv, err = m.dev.Alloc(x.table.W.Len()); err == nil && x.Projection {
-		middle, err = m.dev.Alloc(x.Tokens * m.cfg.HiddenSize)
+	wide, narrow := x.table.Len(), 0
+	if x.Projection {
+		narrow = x.Tokens * m.cfg.HiddenSize
 	}
+	mem, err = m.dev.Alloc(device.ArenaBytes(4*wide) + device.ArenaBytes(4*narrow))
 	if err != nil {
-		m.dev.Free(kv)
-		return device.Mem{}, device.Mem{}, fmt.Errorf("keys and values of a prefix of %d tokens: %w", x.Tokens, err)
+		return mem, kv, middle, fmt.Errorf("keys and values of a prefix of %d tokens: %w", x.Tokens, err)
 	}
-	return kv, middle, nil
+	arena := device.NewArena(mem)
+	return mem, arena.Tensor(device.F32, wide), arena.Tensor(device.F32, narrow), nil
 }
 
 // Prefix returns the prefix's configuration, if the model has one.
@@ -177,19 +179,24 @@ func (m *Model) removePrefix() {
 	if m.prefix == nil {
 		return
 	}
-	m.forgetPrefixGradient()
+	m.freePrefixGradient()
 	m.removeParams((*Param).isPrefix)
-	m.dev.Free(m.prefix.kv)
-	m.dev.Free(m.prefix.middle)
+	m.dev.Free(m.prefix.mem)
 	m.prefix = nil
 }
 
-// forgetPrefixGradient gives the memory back that only training needs.
-func (m *Model) forgetPrefixGradient() {
+// allocPrefixGradient takes the memory that only training needs.
+func (m *Model) allocPrefixGradient() (err error) {
+	x := m.prefix
+	x.grad, x.dkv, x.dmiddle, err = m.prefixTensors()
+	return err
+}
+
+// freePrefixGradient gives it back.
+func (m *Model) freePrefixGradient() {
 	if x := m.prefix; x != nil {
-		m.dev.Free(x.dkv)
-		m.dev.Free(x.dmiddle)
-		x.dkv, x.dmiddle = device.Mem{}, device.Mem{}
+		m.dev.Free(x.grad)
+		x.grad, x.dkv, x.dmiddle = device.Mem{}, device.Tensor{}, device.Tensor{}
 	}
 }
 

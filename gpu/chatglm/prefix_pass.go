@@ -3,33 +3,30 @@ package chatglm
 import "github.com/glmflow/glmflow/gpu/device"
 
 // encodePrefix computes the prefix's keys and values.
-func (m *Model) encodePrefix(p pass) {
+func (m *Model) encodePrefix(p *pass) {
 	x := m.prefix
 	if x == nil || m.adaptersOff {
 		return
 	}
 	if x.Projection {
-		m.dev.Linear(x.middle, x.table.W, x.Tokens, x.hidden.plain())
+		m.dev.Linear(x.middle, x.table.Tensor(), x.Tokens, x.hidden.plain())
 		m.dev.Tanh(x.middle, x.middle)
 		m.dev.Linear(x.kv, x.middle, x.Tokens, x.spread.plain())
 	} else {
-		m.dev.Copy(x.kv, x.table.W)
+		m.dev.Copy(x.kv, x.table.Tensor())
 	}
 	if p.train && x.Dropout > 0 {
 		m.dev.Dropout(x.kv, x.kv, x.Dropout, m.prefixStream(p))
 	}
 }
 
-func (m *Model) prefixStream(p pass) uint64 { return stream(m.prefix.seed, p.step, prefixNoise) }
-
-// plain is the device's view of a linear without adapter.
-func (l *linear) plain() *device.Linear {
-	return &device.Linear{W: l.w.matrix(), Bias: l.bias.W, I: l.in(), O: l.out()}
+func (m *Model) prefixStream(p *pass) uint64 {
+	return device.Stream(m.prefix.seed, p.step, prefixNoise)
 }
 
 // prefixBackward adds up the gradients of the prefix's weights from that of its
 // keys and values, which it uses up.
-func (m *Model) prefixBackward(p pass) {
+func (m *Model) prefixBackward(p *pass) {
 	x := m.prefix
 	if x.Dropout > 0 {
 		m.dev.Dropout(x.dkv, x.dkv, x.Dropout, m.prefixStream(p))
@@ -37,7 +34,7 @@ func (m *Model) prefixBackward(p pass) {
 	if x.Projection {
 		m.dev.LinearBackward(x.dmiddle, x.dkv, x.middle, x.Tokens, x.spread.plain(), &device.LinearGrad{W: x.spread.w.Grad, Bias: x.spread.bias.Grad})
 		m.dev.TanhBackward(x.dmiddle, x.dmiddle, x.middle)
-		m.dev.LinearBackward(x.dkv, x.dmiddle, x.table.W, x.Tokens, x.hidden.plain(), &device.LinearGrad{W: x.hidden.w.Grad, Bias: x.hidden.bias.Grad})
+		m.dev.LinearBackward(x.dkv, x.dmiddle, x.table.Tensor(), x.Tokens, x.hidden.plain(), &device.LinearGrad{W: x.hidden.w.Grad, Bias: x.hidden.bias.Grad})
 	}
 	m.dev.Axpy(x.table.Grad, 1, x.dkv)
 }
@@ -59,11 +56,10 @@ func (m *Model) prefixGradAt(layer int) *device.Prefix {
 	return m.prefixPart(m.prefix.dkv, layer)
 }
 
-func (m *Model) prefixPart(kv device.Mem, layer int) *device.Prefix {
+func (m *Model) prefixPart(table device.Tensor, layer int) *device.Prefix {
 	s := m.cfg.heads()
-	line, width := s.G*s.D, m.prefix.table.Shape[1]
-	part := func(at int) device.Mem { return kv.Slice(at, at+(m.prefix.Tokens-1)*width+line) }
-	return &device.Prefix{K: part(2 * layer * line), V: part((2*layer + 1) * line), N: m.prefix.Tokens, Stride: width}
+	line := s.G * s.D
+	return &device.Prefix{Table: table, N: m.prefix.Tokens, Stride: m.prefix.table.Shape[1], K: 2 * layer * line, V: (2*layer + 1) * line}
 }
 
 // trainable: its weights are so together.

@@ -13,7 +13,7 @@ import (
 	"github.com/glmflow/glmflow/gpu/device/reference"
 )
 
-// meter counts the floats that a device has given out.
+// meter counts the bytes that a device has given out.
 type meter struct {
 	device.Device
 	now int64
@@ -25,7 +25,7 @@ func (m *meter) Alloc(n int) (device.Mem, error) {
 }
 
 func (m *meter) Free(mem device.Mem) {
-	m.now -= int64(mem.Len())
+	m.now -= int64(mem.N)
 	m.Device.Free(mem)
 }
 
@@ -49,7 +49,7 @@ func TestRecomputingChangesNothing(t *testing.T) {
 				return m.AddPrefix(chatglm.PrefixConfig{Tokens: 3, Projection: true, Dropout: 0.3}, 1)
 			},
 			"anchored": func(m *chatglm.Model) error {
-				return errors.Join(m.AddLoRA(chatglm.LoRAConfig{Rank: 2}, 1), m.SetObjective(chatglm.Objective{Anchor: 1, Noise: 5}))
+				return errors.Join(m.AddLoRA(chatglm.LoRAConfig{Rank: 2}, 1), m.SetObjective(chatglm.Objective{KL: 1, Noise: 5}))
 			},
 			"last layers": func(m *chatglm.Model) error { return m.TrainPart(chatglm.Part{Last: 3}) },
 		} {
@@ -77,11 +77,11 @@ func TestRecomputingChangesNothing(t *testing.T) {
 						m.Recompute(recompute)
 						without := memory.now
 						for micro := range uint64(2) {
-							if _, _, err := m.Accumulate(batch, 0.1, micro); err != nil {
+							if _, err := m.Accumulate(batch, 0.1, micro); err != nil {
 								t.Fatal(err)
 							}
 						}
-						announced, taken := m.ActivationBytes(len(batch.IDs), recompute), 4*(memory.now-without)
+						announced, taken := m.ActivationBytes(len(batch.IDs), recompute), memory.now-without
 						if announced != taken {
 							t.Errorf("%d layers made again: %d bytes announced, %d taken", recompute, announced, taken)
 						}
@@ -92,7 +92,7 @@ func TestRecomputingChangesNothing(t *testing.T) {
 						var got [][]float32
 						for _, p := range m.Trainable() {
 							g := make([]float32, p.Grad.Len())
-							dev.Download(g, p.Grad)
+							dev.Download(device.Raw(g), p.Grad.Mem)
 							got = append(got, g)
 						}
 						m.Close()
@@ -103,7 +103,7 @@ func TestRecomputingChangesNothing(t *testing.T) {
 						}
 					}
 					if memory.now != 0 {
-						t.Errorf("%d floats are left", memory.now)
+						t.Errorf("%d bytes are left", memory.now)
 					}
 				})
 			}

@@ -13,14 +13,15 @@ import (
 // The weights must stay as they are while a session is in use, adapters
 // included; after a change call Reset.
 type Session struct {
-	d   *decoder
-	ids []int32 // of which the cache holds keys and values
+	d     *decoder
+	ids   []int32 // of which the cache holds keys and values
+	pages []int32 // in which it does
 }
 
 // NewSession starts with nothing computed. The caller closes it, before the
 // model.
 func (m *Model) NewSession() (*Session, error) {
-	d, err := m.newDecoder(1)
+	d, err := m.newDecoder(1, GenerateOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -43,15 +44,30 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o GenerateOption
 		t.past++
 	}
 	t.answer.Reused = t.past
-	s.ids = nil // for the case of a fault, which leaves the cache in pieces
-	if err = s.d.generate(ctx, []*turn{t}, o); err == nil || ctx.Err() != nil {
-		s.ids = t.ids[:t.past]
+	keep := pagesOf(t.past)
+	t.pages = s.pages[:keep:keep]
+	s.d.pages.drop(s.pages[keep:])
+	s.ids, s.pages = nil, nil // for the case of a fault, which leaves the cache in pieces
+	o.keep = true
+	err = m.dev.Do(func() error {
+		if err := s.d.alloc(o); err != nil {
+			return err
+		}
+		return s.d.generate(ctx, []*turn{t}, o)
+	})
+	if err == nil || ctx.Err() != nil {
+		s.ids, s.pages = t.ids[:t.past], t.pages
+	} else {
+		s.d.pages.drop(t.pages)
 	}
 	return t.answer, err
 }
 
 // Reset forgets what was computed.
-func (s *Session) Reset() { s.ids, s.d.encoded = nil, false }
+func (s *Session) Reset() {
+	s.d.pages.drop(s.pages)
+	s.ids, s.pages, s.d.encoded = nil, nil, false
+}
 
 // Close gives the memory back.
 func (s *Session) Close() { s.d.close() }

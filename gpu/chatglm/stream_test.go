@@ -13,13 +13,13 @@ func TestDropoutStreamsAreIndependent(t *testing.T) {
 	if err := m.AddLoRA(LoRAConfig{Rank: 2}, 0); err != nil {
 		t.Fatal(err)
 	}
-	a, err := m.room(1, true)
-	if err != nil {
+	if err := m.Reserve(1, 1, true); err != nil {
 		t.Fatal(err)
 	}
+	a := m.activations(1)
 	const elements, furthest = 4000, 32
 	kept := func(step uint64) []bool {
-		l := m.linear(&m.layers[0].qkv, 0, 0, &a.layers[0], pass{pos: []int32{0}, train: true, step: step})
+		l := m.linear(&m.layers[0].qkv, 0, 0, &pass{activations: a, train: true, step: step})
 		mask := make([]bool, elements)
 		for i := range mask {
 			mask[i] = device.Uniform(l.LoRA.Seed, uint64(i)) >= l.LoRA.Dropout

@@ -1,6 +1,8 @@
 package chatglm
 
 import (
+	"github.com/glmflow/glmflow/gpu/device"
+
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,8 +33,8 @@ func TestTorchFiles(t *testing.T) {
 	values := func(m *Model) map[string][]float32 {
 		out := map[string][]float32{}
 		for _, p := range m.Params() {
-			dst := make([]float32, p.W.Len())
-			dev.Download(dst, p.W)
+			dst := make([]float32, p.Len())
+			dev.Download(device.Raw(dst), p.W.Data)
 			out[p.Name] = dst
 		}
 		return out

@@ -12,72 +12,6 @@ import (
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
-// A Param is one weight tensor.
-type Param struct {
-	Name   string        // as in the official checkpoint, or PEFT's for adapters
-	Shape  []int         // [O,I] of a linear, [V,H] of the embedding, one dimension of norms and biases
-	W      device.Mem    // empty where the weight is stored narrowly
-	Narrow device.Matrix // the weight then; it cannot be trained
-	Grad   device.Mem    // of the same length as W if trainable, else empty
-
-	inFile bool         // W is a file's memory, which is only read
-	owned  []device.Mem // what was allocated for Narrow
-}
-
-// Len is the number of elements.
-func (p *Param) Len() int { return spec{shape: p.Shape}.len() }
-
-// matrix is the weight of a linear, the embedding or the output layer.
-func (p *Param) matrix() device.Matrix {
-	if !p.Narrow.Empty() {
-		return p.Narrow
-	}
-	return device.Dense(p.W)
-}
-
-// alloc allocates memory for a part of Narrow.
-func (p *Param) alloc(dev device.Device, n int) (device.Mem, error) {
-	mem, err := dev.Alloc(n)
-	if err != nil {
-		return mem, fmt.Errorf("weight %s %v: %w", p.Name, p.Shape, err)
-	}
-	p.owned = append(p.owned, mem)
-	return mem, nil
-}
-
-// allocFloats allocates W.
-func (p *Param) allocFloats(dev device.Device) error {
-	w, err := dev.Alloc(p.Len())
-	if err != nil {
-		return fmt.Errorf("weight %s %v: %w", p.Name, p.Shape, err)
-	}
-	p.W, p.inFile = w, false
-	return nil
-}
-
-// own gives floats that lie in a file's memory memory of their own.
-func (p *Param) own(dev device.Device) error {
-	if !p.inFile {
-		return nil
-	}
-	was := p.W
-	if err := p.allocFloats(dev); err != nil {
-		return err
-	}
-	dev.Copy(p.W, was)
-	return nil
-}
-
-func (p *Param) free(dev device.Device) {
-	if !p.inFile {
-		dev.Free(p.W)
-	}
-	for _, mem := range p.owned {
-		dev.Free(mem)
-	}
-	p.W, p.inFile, p.owned = device.Mem{}, false, nil
-}
-
 // A spec names a weight of the base model and its shape.
 type spec struct {
 	name  string
@@ -124,24 +58,58 @@ func (s spec) len() int {
 	return n
 }
 
-// fill gives weights their values, one after the other through host memory.
+// newParams are float32 weights without memory.
+func newParams(specs []spec) []*Param {
+	params := make([]*Param, len(specs))
+	for i, s := range specs {
+		params[i] = &Param{Name: s.name, Shape: s.shape}
+	}
+	return params
+}
+
+// add gives weights memory and values and makes them the model's.
+func (m *Model) add(params []*Param, values func(p *Param, dst []float32) error) error {
+	if err := place(m.dev, params); err != nil {
+		return err
+	}
+	m.params = append(m.params, params...)
+	return m.fill(params, values)
+}
+
+// fill gives float32 weights their values, one after the other through host
+// memory.
 func (m *Model) fill(params []*Param, values func(p *Param, dst []float32) error) error {
+	if m.sketch {
+		return nil
+	}
 	largest := 0
 	for _, p := range params {
-		largest = max(largest, p.W.Len())
+		largest = max(largest, p.Len())
 	}
 	host := make([]float32, largest)
 	for _, p := range params {
-		part := host[:p.W.Len()]
+		part := host[:p.Len()]
 		if err := values(p, part); err != nil {
 			return err
 		}
-		m.dev.Upload(p.W, part)
+		m.dev.Upload(p.W.Data, device.Raw(part))
 		if err := m.dev.Sync(); err != nil { // before part is used again
 			return fmt.Errorf("weight %s: %w", p.Name, err)
 		}
 	}
 	return nil
+}
+
+// allocate makes a model of zeros.
+func allocate(c Config, dev device.Device) (*Model, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	params := newParams(c.specs())
+	if err := place(dev, params); err != nil {
+		return nil, err
+	}
+	return newModel(c, dev, params), nil
 }
 
 // New makes a model of shape c with random weights: normal with deviation 0.02,
@@ -210,13 +178,13 @@ func (m *Model) Save(dir string) error {
 	for _, p := range m.params {
 		switch {
 		case p.isAdapter():
-		case p.Narrow.Empty():
+		case p.W.Format == device.F32:
 			out = append(out, m.output(p))
-		case p.Narrow.Format == device.NF4:
+		case p.W.Format == device.NF4:
 			return fmt.Errorf("weight %s is kept in nf4, which is no format of files: open the model with weights int4, or as it is stored, to save it", p.Name)
 		default:
 			out = append(out, m.narrowOutput(p)...)
-			maps.Copy(further, formatKeys(p.Narrow.Format))
+			maps.Copy(further, formatKeys(p.W.Format))
 		}
 	}
 	return m.cfg.save(dir, append(out, m.cfg.inverse()), further)
@@ -265,11 +233,11 @@ func storedAs(f device.Format, shape []int) (safetensors.DType, []int) {
 // narrowOutput lets a narrow weight be written as it is, with its scales where
 // it has some: in binary16, as the original code does.
 func (m *Model) narrowOutput(p *Param) []safetensors.Output {
-	dtype, shape := storedAs(p.Narrow.Format, p.Shape)
+	dtype, shape := storedAs(p.W.Format, p.Shape)
 	out := []safetensors.Output{{Name: p.Name, Shape: shape, DType: dtype, Stream: func(w io.Writer) error { return m.stream(w, p) }}}
-	if s := p.Narrow.Scales; !s.Empty() {
+	if s := p.W.Scales; !s.Empty() {
 		out = append(out, safetensors.Output{Name: spec{name: p.Name}.scaleName(), Shape: p.Shape[:1], DType: safetensors.F16, Read: func(dst []float32) error {
-			m.dev.Download(dst, s)
+			m.dev.Download(device.Raw(dst), s.Mem)
 			return m.dev.Sync()
 		}})
 	}
@@ -278,23 +246,31 @@ func (m *Model) narrowOutput(p *Param) []safetensors.Output {
 
 // stream writes the bytes of a narrow weight.
 func (m *Model) stream(w io.Writer, p *Param) error {
-	if raw := p.Narrow.Raw.Host; raw != nil {
-		_, err := w.Write(raw)
-		return err
+	raw := p.W.Data.Host
+	if raw == nil {
+		raw = make([]byte, p.W.Data.N)
+		m.dev.Download(raw, p.W.Data)
+		if err := m.dev.Sync(); err != nil {
+			return err
+		}
 	}
-	host := make([]float32, p.owned[0].Len()) // where convert has put it
-	m.dev.Download(host, p.owned[0])
-	if err := m.dev.Sync(); err != nil {
-		return err
-	}
-	_, err := w.Write(device.Mem{Host: host, N: len(host)}.Bytes(p.Narrow.Raw.N).Host)
+	_, err := w.Write(raw)
 	return err
 }
 
-// output lets p be written when its turn comes.
+// output lets a weight be written in float32 when its turn comes.
 func (m *Model) output(p *Param) safetensors.Output {
-	return safetensors.Output{Name: p.Name, Shape: p.Shape, Read: func(dst []float32) error {
-		m.dev.Download(dst, p.W)
-		return m.dev.Sync()
-	}}
+	return safetensors.Output{Name: p.Name, Shape: p.Shape, Read: func(dst []float32) error { return m.Values(p, dst) }}
+}
+
+// download has a tensor's numbers come to the host.
+func (m *Model) download(t device.Tensor) ([]float32, error) {
+	raw := make([]byte, t.Mem.N)
+	m.dev.Download(raw, t.Mem)
+	if err := m.dev.Sync(); err != nil {
+		return nil, err
+	}
+	values := make([]float32, t.N)
+	t.Format.Decode(values, raw, nil)
+	return values, nil
 }

@@ -1,230 +1,236 @@
 package device
 
-import "unsafe"
-
 // A Device computes the operators that ChatGLM3 is made of, forward and
 // backward, on memory of its own. There are three: gpu/device/reference (plain
 // Go, the specification), gpu/device/cpu (C kernels) and gpu/device/cuda.
-// devicetest.Exercise holds all of them to float64.
+// devicetest.Exercise holds all of them to float64. What Open of a backend
+// returns is [Checked]: wrong arguments never reach a kernel.
 //
-// # Conventions
+// # Tensors
 //
-// Tensors are dense, row-major float32. Capital letters in comments are sizes:
+// Tensors are dense and row-major. Capital letters in comments are sizes:
 //
-//	M rows (tokens of a packed batch)   H hidden width      V vocabulary
-//	I, O inputs and outputs of a linear F feed-forward width R LoRA rank
-//	A query heads, G key/value groups, D head width          P rotated dimensions
-//	N positions of a prefix
+//	M rows (tokens of a pass)           H hidden width       V vocabulary
+//	S sequences of a pass               F feed-forward width R LoRA rank
+//	I, O inputs and outputs of a linear A query heads, G key/value groups, D head width
+//	N positions of a prefix             P rotated dimensions
 //
-// Weights are [O, I] (y = x·Wᵀ). The large ones are a Matrix and may be stored
-// narrowly: every operator computes with the numbers that [Format.Decode] makes
-// of them. Integers (token ids, positions, targets,
-// sequence starts) are passed as host slices. An empty Mem means "not wanted"
-// where a comment says optional.
+// A letter after a shape says in which format a tensor may be held:
+//
+//	[M,H]a  an activation: F32 or BF16, all activations of one call alike
+//	[M,H]r  the residual stream or its gradient: F32 or BF16, all of one call alike
+//	[M,H]   F32
+//
+// [Info] says which formats a device is fastest with. Whatever is held, sums,
+// norms, softmax and losses are computed in float32 or better and rounded once,
+// to the nearest, when a result is stored.
+//
+// Weights are [O,I] (y = x·Wᵀ) and may be stored narrowly, see [Matrix].
+// Gradients of weights are F32 or, of a BF16 weight, BF16. An empty Tensor means
+// "not wanted" where a comment says optional.
 //
 // Outputs are assigned, whatever they held before. Gradients of parameters and
-// of the residual stream are accumulated (+=); every such parameter is marked
-// "+=" below.
+// of the residual stream are accumulated (+=); every such parameter is marked.
+// Operands of a call do not overlap, unless a comment says that one may be
+// another.
+//
+// # Memory
+//
+// Alloc returns memory that begins at a multiple of 256 bytes; every operand
+// begins at a multiple of 16 ([Tensor.Slice] can break that, and only Copy takes
+// such slices). Sizes may be odd.
+//
+// # Time
+//
+// Operators run in the order of the calls, but may not have run when a call
+// returns. What the arguments' Go structures say is read before it returns; host
+// slices given to Upload, Download and Prepare are the device's until the next
+// Sync: they are neither written nor, for Download, read before. So a pass has no
+// Sync but the one that reads its results.
 //
 // Results do not depend on the number of workers: the same inputs on the same
-// kind of device give the same bits.
+// [Info.Kind] of device give the same bits.
+//
+// # Threads
+//
+// A Device is used by one goroutine at a time. Do runs a function on the thread
+// that owns the device; calls from elsewhere go there one by one, which is right
+// but slow. A pass is one Do.
 //
 // # Errors
 //
-// An operator given wrong sizes panics: that is a defect in the caller. Faults
-// of the hardware are sticky: operators after one do nothing, and Sync reports
-// it. A Device is used by one goroutine at a time.
+// An operator given wrong arguments panics: that is a defect in the caller.
+// Faults of the hardware are sticky: operators after one do nothing, and Sync
+// reports it.
 type Device interface {
 	Info() Info
 	Close() error
+	// Do runs f, which may call all of the device's methods, Do too, and returns
+	// f's error.
+	Do(f func() error) error
+	// Free memory in bytes, as far as it is known, else −1; the budget counts.
+	Available() int64
 
-	// Alloc returns n zeroed floats. It fails when the device's memory is full.
+	// Alloc returns n bytes of zeros. It fails when the device's memory or its
+	// budget is used up.
 	Alloc(n int) (Mem, error)
-	// Free gives back what Alloc returned; slices of it must not be used again.
+	// Free gives back what Alloc returned, after the operators so far; slices of it
+	// must not be used again.
 	Free(Mem)
-	Upload(dst Mem, src []float32)
-	Download(dst []float32, src Mem)
+	// Upload copies len(src) bytes, the size of dst.
+	Upload(dst Mem, src []byte)
+	// Download copies len(dst) bytes, the size of src; they are there after Sync.
+	Download(dst []byte, src Mem)
 	Zero(dst Mem)
-	Copy(dst, src Mem)
+	// Copy copies src to dst, of the same length, and converts between formats.
+	Copy(dst, src Tensor)
+	// Swap exchanges the contents of two runs of the same length.
+	Swap(a, b Mem)
 	// Sync waits for all operators so far and returns the first fault.
 	Sync() error
 
-	// Embed: y[M,H] = table[ids[m]].
-	Embed(y Mem, table Matrix, ids []int32, h int)
-	// EmbedBackward: dtable[V,H] += dy at ids, in the order of rows.
-	EmbedBackward(dtable, dy Mem, ids []int32, h int)
+	// Workspace is how many bytes operators need beside their operands in a pass of
+	// such bounds. Reserve takes them at once; without it they are taken when they
+	// are first needed, and kept.
+	Workspace(b Bounds) int64
+	Reserve(b Bounds) error
 
-	// RMSNorm: if res is given, x[M,H] += res first (x is the residual stream);
-	// then rstd[M] = 1/√(mean(x²)+eps) and y = w ⊙ x·rstd, no rounding between.
-	RMSNorm(y, rstd, x, res, w Mem, m, h int, eps float32)
-	// RMSNormBackward: dx[M,H] += gradient through the norm; dw[H] += (optional).
-	RMSNormBackward(dx, dw, dy, x, w, rstd Mem, m, h int)
+	// NewPass takes memory for passes within limits, FreePass gives it back.
+	NewPass(l Limits) (*Pass, error)
+	FreePass(p *Pass)
+	// Prepare makes p the pass of b, once for all operators that read it.
+	Prepare(p *Pass, b Batch)
+	// Advance moves a prepared pass of one row a sequence, with a cache, to the next
+	// token of each: ids[S] become its ids, of which −1 (see Sample) counts as 0;
+	// positions and past grow by one.
+	Advance(p *Pass, ids Ints)
 
-	// Linear: y[M,O] = x[M,I]·Wᵀ + bias, plus the LoRA branch if l.LoRA is set.
-	Linear(y, x Mem, m int, l *Linear)
-	// LinearBackward: dx[M,I] = dy·W plus the LoRA branch's (optional), and the
+	// Embed: y[M,H]r = table[ids[m]].
+	Embed(y Tensor, table Matrix, p *Pass, h int)
+	// EmbedBackward: dtable[V,H] += dy[M,H]r at ids, in the order of rows.
+	EmbedBackward(dtable, dy Tensor, p *Pass, h int)
+	// Gather: y[N,H] = x[rows[n]] for the N rows that the pass names; y and x in any
+	// one format.
+	Gather(y, x Tensor, p *Pass, h int)
+	// GatherBackward: dx[M,H] += dy[N,H] at the rows, in their order; both in any one
+	// format.
+	GatherBackward(dx, dy Tensor, p *Pass, h int)
+
+	// RMSNorm: with res[M,H]a given, sum[M,H]r = x[M,H]r + res, else sum is x and not
+	// given; then rstd[M] = 1/√(mean(sum²)+eps) and y[M,H]a = w[H] ⊙ sum·rstd, where
+	// sum is what was stored. sum may be x.
+	RMSNorm(y, rstd, sum, x, res, w Tensor, m, h int, eps float32)
+	// RMSNormBackward: dx[M,H]r += gradient through the norm of dy[M,H]a at x[M,H]r;
+	// dw[H] += (optional).
+	RMSNormBackward(dx, dw, dy, x, w, rstd Tensor, m, h int)
+
+	// Linear: y[M,O]a = x[M,I]a·Wᵀ + bias, plus the LoRA branch if l has one. y may be
+	// F32 whatever x is: scores are.
+	Linear(y, x Tensor, m int, l *Linear)
+	// LinearBackward: dx[M,I]a = dy[M,O]a·W plus the LoRA branch's (optional), and the
 	// parameter gradients that g asks for.
-	LinearBackward(dx, dy, x Mem, m int, l *Linear, g *LinearGrad)
+	LinearBackward(dx, dy, x Tensor, m int, l *Linear, g *LinearGrad)
+	// Merge adds the LoRA branch to the weight, W += Scale·B·A, in float32, and
+	// stores it as it was, rounded once: F32, BF16 or F16.
+	Merge(l *Linear)
 
 	// Rotary rotates the first P dimensions of every query and key head of the
-	// fused rows qkv[M,(A+2G)·D] in place, adjacent pairs, by the angle
-	// pos·base^(−2i/P), rounded as Heads.Frequencies says.
+	// fused rows qkv[M,(A+2G)·D]a in place, adjacent pairs, by the angle
+	// position·base^(−2i/P), rounded as Heads.Frequencies says.
 	// inverse rotates back: that is its own backward.
-	Rotary(qkv Mem, pos []int32, s Heads, inverse bool)
+	Rotary(qkv Tensor, p *Pass, s Heads, inverse bool)
 
-	// Attention: o[M,A·D] = softmax(q·kᵀ/√D)·v, causal inside each sequence and
-	// never across. starts has one entry more than there are sequences, from 0
-	// to M; sequence i is rows starts[i] ≤ m < starts[i+1]. lse[M,A] keeps the
-	// log of the softmax denominators for the backward pass. p, optional, stands
-	// before every sequence.
-	Attention(o, lse, qkv Mem, starts []int32, s Heads, p *Prefix)
-	// AttentionBackward: dqkv[M,(A+2G)·D] from do[M,A·D] (optional), and dp += the
+	// Attention: o[M,A·D]a = softmax(q·kᵀ/√D)·v, causal inside each sequence and
+	// never across. lse[M,A] keeps the log of the softmax denominators for the
+	// backward pass. x, optional, stands before every sequence.
+	Attention(o, lse, qkv Tensor, p *Pass, s Heads, x *Prefix)
+	// AttentionBackward: dqkv[M,(A+2G)·D]a from do[M,A·D]a (optional), and dx += the
 	// gradient of the prefix (optional).
-	AttentionBackward(dqkv, do, o, lse, qkv Mem, starts []int32, s Heads, p, dp *Prefix)
-	// AttentionCached appends the keys and values of qkv to a cache and attends
-	// over it. Rows starts[i]…starts[i+1] are the new tokens of sequence slot
-	// slots[i], which already holds past[i] positions of cache. p, optional,
-	// stands before them and is not part of the cache.
-	AttentionCached(o, qkv Mem, cache Cache, slots, past, starts []int32, s Heads, p *Prefix)
+	AttentionBackward(dqkv, do, o, lse, qkv Tensor, p *Pass, s Heads, x, dx *Prefix)
+	// AttentionCached writes the keys and values of qkv[M,(A+2G)·D]a into the pages
+	// of the cache that the pass names, after what each sequence has in them, and
+	// attends over all of it: o[M,A·D]a. x, optional, stands before it and is not
+	// part of the cache.
+	AttentionCached(o, qkv Tensor, c Cache, p *Pass, s Heads, x *Prefix)
 
-	// SwiGLU: z[M,F] = silu(u[:, :F])·u[:, F:] for u[M,2F].
-	SwiGLU(z, u Mem, m, f int)
-	// SwiGLUBackward: du[M,2F] from dz[M,F].
-	SwiGLUBackward(du, dz, u Mem, m, f int)
+	// SwiGLU: z[M,F]a = silu(u[:, :F])·u[:, F:] for u[M,2F]a.
+	SwiGLU(z, u Tensor, m, f int)
+	// SwiGLUBackward: du[M,2F]a from dz[M,F]a. du may be u.
+	SwiGLUBackward(du, dz, u Tensor, m, f int)
 
 	// CrossEntropy is the output layer and the loss in one: for each row with
-	// targets[m] ≥ 0, loss[m] is what g says, by default
-	// −log softmax(x[m]·Wᵀ)[targets[m]]; 0 elsewhere. With dx given, dx[M,H] =
-	// scale times its gradient, by default scale·(softmax − onehot)·W (rows
-	// without a target get 0), and dw[V,H] += (optional, not for narrow w).
+	// targets[m] ≥ 0, loss[m] is what o says, by default
+	// −log softmax(x[m]·Wᵀ + bias)[targets[m]]; 0 elsewhere. hits[M], optional, is 1
+	// where no class is likelier than the target, nor as likely with a lower id, and
+	// 0 elsewhere, −1 where logits are not finite. dx[M,H]a (optional) is
+	// scale·weights[m] times its gradient, by default
+	// scale·weights[m]·(softmax − onehot)·W (rows without a target get 0), and g's
+	// gradients += the same way. loss itself is not weighed.
 	// The logits are never held whole.
-	CrossEntropy(loss, dx, dw, x Mem, w Matrix, targets []int32, m, h, v int, scale float32, g Goal)
+	CrossEntropy(loss Tensor, hits Ints, dx, x Tensor, p *Pass, l *Head, g *HeadGrad, scale float32, o Objective)
+
+	// TopK: of each of n rows of scores[n,V], ids[n,k] and values[n,k] are the k
+	// highest, in falling order, of equal ones those of lower ids first; lse[n] is
+	// log Σ exp(scores). k ≤ V.
+	TopK(ids Ints, values, lse, scores Tensor, n, v, k int)
+	// Sample picks a token for each sequence by scores[S,V], as the pass's Sampling
+	// says: ids[S], −1 where scores are not finite; logprob[S] (optional) is the
+	// picked one's log softmax(scores), before penalty and temperature. seen[S,⌈V/32⌉],
+	// one bit an id, lowest first, are the ids that the repetition penalty is for; the
+	// picked one is added. It is optional where no sequence has a penalty. scores stay
+	// as they are.
+	Sample(ids, seen Ints, logprob, scores Tensor, p *Pass, v int)
 
 	// Tanh: y = tanh(x).
-	Tanh(y, x Mem)
+	Tanh(y, x Tensor)
 	// TanhBackward: dx = dy·(1−y²). dx may be dy.
-	TanhBackward(dx, dy, y Mem)
+	TanhBackward(dx, dy, y Tensor)
 	// Dropout: y[i] = x[i]/(1−p) where Uniform(seed, i) ≥ p, else 0. It is its own
 	// backward. y may be x.
-	Dropout(y, x Mem, p float32, seed uint64)
-	// Noise: x[i] += a·(2·Uniform(seed, i) − 1).
-	Noise(x Mem, a float32, seed uint64)
-
+	Dropout(y, x Tensor, p float32, seed uint64)
+	// Noise: to x[M,H]r, number i of a sequence s of L rows,
+	// a/√(L·H)·(2·Uniform(Stream(seed, s), i) − 1) is added.
+	Noise(x Tensor, p *Pass, h int, a float32, seed uint64)
 	// Axpy: y += a·x.
-	Axpy(y Mem, a float32, x Mem)
-	// Scale: x *= a.
-	Scale(x Mem, a float32)
-	// SumSquares returns Σx² in float64, summed in a fixed order. It syncs.
-	SumSquares(x Mem) float64
-	// AdamW does one decoupled step on p with gradient g and moments m, v.
-	AdamW(p, g Mem, m, v Moment, s AdamW)
-	// SGD does one step on p with gradient g and, with s.Momentum, moment m.
-	SGD(p, g Mem, m Moment, s SGD)
-	// Lion does one decoupled step on p with gradient g and moment m.
-	Lion(p, g Mem, m Moment, s Lion)
+	Axpy(y Tensor, a float32, x Tensor)
+
+	// ClipNorm: norm[0] = √Σg² over all tensors of g, summed in float64 in a fixed
+	// order, each in F32 or BF16; norm[1] = min(1, limit/(√Σg²+10⁻⁶)), in float64 until
+	// it is stored, 1 for limit 0, or not a number where norm[0] is not finite.
+	ClipNorm(norm Tensor, g []Tensor, limit float32)
+	// AdamW does one decoupled step on w with gradient g·factor[0] and moments m, v.
+	// The optimizers do nothing where factor[0] is not a number.
+	AdamW(w Weights, g Tensor, m, v Moment, factor Tensor, s AdamW)
+	// SGD does one step on w with gradient g·factor[0] and, with s.Momentum, moment m.
+	SGD(w Weights, g Tensor, m Moment, factor Tensor, s SGD)
+	// Lion does one decoupled step on w with gradient g·factor[0] and moment m.
+	Lion(w Weights, g Tensor, m Moment, factor Tensor, s Lion)
+	// Average: avg = keep·avg + (1−keep)·w, both stored alike.
+	Average(avg, w Weights, keep float32)
 }
 
 // Info says what a device is.
 type Info struct {
-	Name      string   // for people: "AMD EPYC, 2 workers, bf16 (avx512)"
-	Kind      string   // equal kinds give equal bits: "cpu/avx512-bf16", "reference"
-	Backend   string   // "reference", "cpu", "cuda"
-	Precision string   // of matrix products: "fp32" or "bf16"
-	Workers   int      // threads
-	Memory    int64    // bytes in all, 0 if unknown
-	Features  []string // instruction sets or compute capability
-	InPlace   bool     // Mem and Bytes may refer to memory of the host outside of the Go heap
+	Name        string   // for people: "AMD EPYC, 2 workers, bf16 (avx512)"
+	Kind        string   // names all that changes bits: "cpu/avx512-bf16", "reference/amd64-fp32"
+	Backend     string   // "reference", "cpu", "cuda"
+	Precision   string   // of matrix products: "fp32" or "bf16"
+	Workers     int      // threads
+	Memory      int64    // bytes in all, 0 if unknown
+	Features    []string // instruction sets or compute capability
+	InPlace     bool     // Mem may refer to memory of the host outside of the Go heap
+	Activations Format   // F32 or BF16: what activations should be held in
+	Residual    Format   // F32 or BF16: what the residual stream and its gradient should be held in
 }
 
 // Options are what every device is opened with.
 type Options struct {
+	Ordinal   int    // which of several devices of a backend, from 0; hosts have one
 	Workers   int    // threads; 0 is one a core
 	Precision string // "" and "fp32": fp32 products; "bf16": bf16 operands, fp32 sums
-}
-
-// Mem is a run of floats in a device's memory. Host devices use Host, CUDA
-// uses Addr; only the device that allocated it may touch what it refers to.
-type Mem struct {
-	Host []float32
-	Addr uint64 // device address of the first float
-	N    int    // floats
-}
-
-// Len is the number of floats.
-func (m Mem) Len() int { return m.N }
-
-// Empty reports whether m refers to nothing.
-func (m Mem) Empty() bool { return m.N == 0 }
-
-// Same reports whether m and o begin at the same float.
-func (m Mem) Same(o Mem) bool {
-	return m.Addr == o.Addr && unsafe.SliceData(m.Host) == unsafe.SliceData(o.Host)
-}
-
-// Slice is floats i up to j of m, sharing its storage.
-func (m Mem) Slice(i, j int) Mem {
-	if i < 0 || j < i || j > m.N {
-		panic("device: slice out of range")
-	}
-	s := Mem{N: j - i}
-	if m.Host != nil {
-		s.Host = m.Host[i:j:j]
-	}
-	if m.Addr != 0 {
-		s.Addr = m.Addr + 4*uint64(i)
-	}
-	return s
-}
-
-// Linear is a layer y = x·Wᵀ + bias + LoRA.
-type Linear struct {
-	W    Matrix // [O,I]
-	Bias Mem    // [O], optional
-	I, O int
-	LoRA *LoRA
-}
-
-// LoRA is the low-rank branch Scale·drop(x)·Aᵀ·Bᵀ of a linear layer
-// (https://arxiv.org/abs/2106.09685).
-type LoRA struct {
-	A     Mem // [R,I]
-	B     Mem // [O,R]
-	U     Mem // [M,R] scratch: drop(x)·Aᵀ, written by Linear, read by LinearBackward
-	R     int
-	Scale float32
-	// Dropout is the probability that an input of the branch is zeroed, 0 when
-	// not training. Element (m,i) is kept, and divided by 1−Dropout, iff
-	// Uniform(Seed, m·I+i) ≥ Dropout, so that forward and backward agree without
-	// storing a mask.
-	Dropout float32
-	Seed    uint64
-}
-
-// LinearGrad names the parameter gradients that a backward pass accumulates.
-// Every field is optional.
-type LinearGrad struct {
-	W    Mem // += [O,I], not for a narrow W
-	Bias Mem // += [O]
-	A    Mem // += [R,I]
-	B    Mem // += [O,R]
-	// DU is scratch [M,R] for the LoRA branch; required when A or B is given or
-	// when dx must flow through the branch.
-	DU Mem
-}
-
-// Heads is the shape of attention.
-type Heads struct {
-	A, G, D int     // query heads, key/value groups, head width
-	Rotary  int     // P: rotated dimensions of each head
-	Base    float64 // rotary base, 10000·rope_ratio
-}
-
-// Width is the width of a fused query-key-value row.
-func (s Heads) Width() int { return (s.A + 2*s.G) * s.D }
-
-// Cache holds keys and values of one layer for generation: [slots, Max, G, D]
-// each, keys already rotated.
-type Cache struct {
-	K, V Mem
-	Max  int // positions a slot can hold
+	// ISA is the instruction set whose kernels a host uses, "" for the best that its
+	// processor has. Processors differ in the last bits; one that all have makes
+	// them agree.
+	ISA    string
+	Budget int64 // bytes that Alloc, passes and workspace may take together; 0 is all there is
 }

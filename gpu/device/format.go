@@ -1,7 +1,6 @@
 package device
 
 import (
-	"encoding/binary"
 	"math"
 
 	"github.com/glmflow/glmflow/gpu/half"
@@ -61,6 +60,9 @@ func (f Format) Row(n int) int {
 	return (n + 1) / 2
 }
 
+// Size is how many bytes a number takes, of F32, BF16 and F16.
+func (f Format) Size() int { return f.Row(1) }
+
 // Scales is how many scales a row of n numbers has.
 func (f Format) Scales(n int) int {
 	switch f {
@@ -90,17 +92,11 @@ func NF4Values() [16]float32 {
 func (f Format) Decode(dst []float32, row []byte, scales []float32) {
 	switch f {
 	case F32:
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(row[4*i:]))
-		}
+		half.DecodeF32(dst, row)
 	case BF16:
-		for i := range dst {
-			dst[i] = half.BF16(binary.LittleEndian.Uint16(row[2*i:]))
-		}
+		half.DecodeBF16(dst, row)
 	case F16:
-		for i := range dst {
-			dst[i] = half.F16(binary.LittleEndian.Uint16(row[2*i:]))
-		}
+		half.DecodeF16(dst, row)
 	case Int8:
 		for i := range dst {
 			dst[i] = float32(int8(row[i])) * scales[0]
@@ -134,17 +130,11 @@ func nibble(row []byte, i int) byte {
 func (f Format) Encode(row []byte, scales, src []float32) {
 	switch f {
 	case F32:
-		for i, v := range src {
-			binary.LittleEndian.PutUint32(row[4*i:], math.Float32bits(v))
-		}
+		half.EncodeF32(row, src)
 	case BF16:
-		for i, v := range src {
-			binary.LittleEndian.PutUint16(row[2*i:], half.ToBF16(v))
-		}
+		half.EncodeBF16(row, src)
 	case F16:
-		for i, v := range src {
-			binary.LittleEndian.PutUint16(row[2*i:], half.ToF16(v))
-		}
+		half.EncodeF16(row, src)
 	case Int8:
 		scales[0] = integerScale(src, 127)
 		for i, v := range src {

@@ -1,103 +1,106 @@
 package device
 
 import (
-	"encoding/binary"
 	"fmt"
-	"unsafe"
+	"math"
 )
 
-// A Matrix is a weight [O,I] as it is stored: as floats, or in a narrow format
-// that is widened where it is used and never as a whole. Narrow weights are
-// frozen: gradients flow through them, but none is computed for them.
+// A Matrix is a weight [O,I] as it is stored. Formats other than F32 are
+// widened where they are used and never as a whole: every operator computes with
+// the numbers that [Format.Decode] makes. Weights in F32 and BF16 can be trained
+// (see [Weights]); through the others gradients flow, but none is computed for
+// them.
 type Matrix struct {
 	Format Format
-	Floats Mem   // [O,I], with F32
-	Raw    Bytes // [O,Format.Row(I)], with the other formats
-	Scales Mem   // [O,Format.Scales(I)], with Int8, Int4 and NF4
+	Data   Mem    // [O,Format.Row(I)] bytes
+	Scales Tensor // [O,Format.Scales(I)] in F32, with Int8, Int4 and NF4
 }
 
-// Dense is the matrix of floats m.
-func Dense(m Mem) Matrix { return Matrix{Floats: m} }
+// Dense is the matrix of the numbers t.
+func Dense(t Tensor) Matrix { return Matrix{Format: t.Format, Data: t.Mem} }
 
 // Empty reports whether the matrix refers to nothing.
-func (w Matrix) Empty() bool { return w.Floats.Empty() && w.Raw.N == 0 }
+func (w Matrix) Empty() bool { return w.Data.N == 0 }
 
 // Rows is how many rows of i numbers w has.
-func (w Matrix) Rows(i int) int {
-	if w.Format == F32 {
-		return w.Floats.N / i
+func (w Matrix) Rows(i int) int { return w.Data.N / w.Format.Row(i) }
+
+// trains reports whether a matrix of the format can have a gradient.
+func (f Format) trains() bool { return f == F32 || f == BF16 }
+
+// misfit says what is wrong with w as an [O,I] matrix, "" for nothing.
+func (w Matrix) misfit(o, i int) string {
+	if w.Format > NF4 {
+		return fmt.Sprintf("has format %d, which there is not", w.Format)
 	}
-	return w.Raw.N / w.Format.Row(i)
+	if data, scales := o*w.Format.Row(i), o*w.Format.Scales(i); w.Data.N != data || w.Scales.N != scales {
+		return fmt.Sprintf("has %d bytes and %d scales, %v [%d,%d] has %d and %d", w.Data.N, w.Scales.N, w.Format, o, i, data, scales)
+	}
+	return ""
 }
 
-// Fit panics unless w has the sizes of an [O,I] matrix: wrong sizes are a
-// defect in the caller.
-func (w Matrix) Fit(operator, argument string, o, i int) {
-	raw, floats, scales := o*w.Format.Row(i), 0, o*w.Format.Scales(i)
-	if w.Format == F32 {
-		raw, floats = 0, o*i
-	}
-	if w.Format > NF4 || w.Raw.N != raw || w.Floats.N != floats || w.Scales.N != scales {
-		panic(fmt.Sprintf("device: %s: %s has %d floats, %d bytes and %d scales, a %v matrix [%d,%d] has %d, %d and %d",
-			operator, argument, w.Floats.N, w.Raw.N, w.Scales.N, w.Format, o, i, floats, raw, scales))
-	}
+// Weights are what an optimizer updates: N numbers in float32, or in bfloat16
+// with the rest of their bits beside them. A BF16 weight is the upper half of a
+// float32 rounded to nearest, halves away from zero, and Low its lower 16 bits
+// as they are, so that both together are the float32 exactly:
+//
+//	bits = W<<16 + signed(Low)    W = (bits + 0x8000)>>16    Low = bits & 0xFFFF
+//
+// Passes read W alone.
+type Weights struct {
+	W   Tensor // F32 or BF16
+	Low Mem    // [N] 16-bit, with BF16
 }
 
-// Frozen panics when a gradient is asked for of a narrow matrix: that is a
-// defect in the caller.
-func (w Matrix) Frozen(operator string, gradient Mem) {
-	if w.Format != F32 && !gradient.Empty() {
-		panic(fmt.Sprintf("device: %s: a gradient is asked for of weights in %v, which are frozen", operator, w.Format))
-	}
-}
-
-// Bytes is a run of bytes in a device's memory, as Mem is one of floats. Host
-// need not be aligned.
-type Bytes struct {
-	Host []byte
-	Addr uint64 // device address of the first byte
-	N    int    // bytes
-}
-
-// HostBytes is memory of the host, outside of the Go heap, for a device whose
-// Info says InPlace.
-func HostBytes(b []byte) Bytes { return Bytes{Host: b, N: len(b)} }
-
-// Bytes is the first n bytes of m, sharing its storage: this is how bytes are
-// allocated, and how the floats of an Upload are filled with them.
-func (m Mem) Bytes(n int) Bytes {
-	if n < 0 || n > 4*m.N {
-		panic("device: bytes out of range")
-	}
-	b := Bytes{Addr: m.Addr, N: n}
-	if m.Host != nil {
-		b.Host = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(m.Host))), n)
-	}
-	return b
-}
-
-// AsFloats is b, little-endian, as floats that share its storage. ok is false
-// where that cannot be: b is no whole number of them or is not aligned, or this
-// host has the other byte order.
-func AsFloats(b []byte) (floats []float32, ok bool) {
-	p := unsafe.Pointer(unsafe.SliceData(b))
-	if len(b)%4 != 0 || uintptr(p)%4 != 0 || binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		return nil, false
-	}
-	return unsafe.Slice((*float32)(p), len(b)/4), true
-}
-
-// Slice is bytes i up to j of b, sharing its storage.
-func (b Bytes) Slice(i, j int) Bytes {
-	if i < 0 || j < i || j > b.N {
-		panic("device: slice of bytes out of range")
-	}
-	s := Bytes{N: j - i}
-	if b.Host != nil {
-		s.Host = b.Host[i:j:j]
-	}
-	if b.Addr != 0 {
-		s.Addr = b.Addr + uint64(i)
+// Slice is weights i up to j.
+func (w Weights) Slice(i, j int) Weights {
+	s := Weights{W: w.W.Slice(i, j)}
+	if w.W.Format == BF16 {
+		s.Low = w.Low.Slice(2*i, 2*j)
 	}
 	return s
+}
+
+// Split takes the bits of a float32 apart as [Weights] says.
+func Split(bits uint32) (high, low uint16) { return uint16((bits + 0x8000) >> 16), uint16(bits) }
+
+// Join puts the bits of a float32 together again.
+func Join(high, low uint16) uint32 { return uint32(high)<<16 + uint32(int32(int16(low))) }
+
+// Read copies the numbers to the host, those in bfloat16 with what Low has of
+// them, and waits for them.
+func (w Weights) Read(d Device, dst []float32) error {
+	if w.W.Format == F32 {
+		d.Download(Raw(dst), w.W.Mem)
+		return d.Sync()
+	}
+	high, low := make([]uint16, len(dst)), make([]uint16, len(dst))
+	d.Download(Raw(high), w.W.Mem)
+	if !w.Low.Empty() {
+		d.Download(Raw(low), w.Low)
+	}
+	if err := d.Sync(); err != nil {
+		return err
+	}
+	for i := range dst {
+		dst[i] = math.Float32frombits(Join(high[i], low[i]))
+	}
+	return nil
+}
+
+// Write is the other direction.
+func (w Weights) Write(d Device, src []float32) error {
+	if w.W.Format == F32 {
+		d.Upload(w.W.Mem, Raw(src))
+		return d.Sync()
+	}
+	high, low := make([]uint16, len(src)), make([]uint16, len(src))
+	for i, v := range src {
+		high[i], low[i] = Split(math.Float32bits(v))
+	}
+	d.Upload(w.W.Mem, Raw(high))
+	if !w.Low.Empty() {
+		d.Upload(w.Low, Raw(low))
+	}
+	return d.Sync()
 }

@@ -17,19 +17,28 @@ const MomentBlock = 256
 // a block, updates it in full precision and narrows it again; the parameter's
 // update is computed from the values before they are narrowed.
 type Moment struct {
-	V     Mem // [N]; of 8 bits [⌈N/4⌉]: four codes in the bits of a float, lowest first
-	Scale Mem // [⌈N/MomentBlock⌉] of 8 bits, else empty
+	V     Mem    // [N] floats; of 8 bits [N] bytes
+	Scale Tensor // [⌈N/MomentBlock⌉] of 8 bits, else empty
 }
 
 // Narrow reports whether the moment is one of 8 bits.
 func (m Moment) Narrow() bool { return !m.Scale.Empty() }
 
-// MomentSizes are the floats of a moment of n values.
-func MomentSizes(n int, narrow bool) (v, scale int) {
-	if !narrow {
-		return n, 0
+// Slice is values i up to j; of 8 bits both are multiples of MomentBlock, or j is
+// the end.
+func (m Moment) Slice(i, j int) Moment {
+	if !m.Narrow() {
+		return Moment{V: m.V.Slice(4*i, 4*j)}
 	}
-	return (n + 3) / 4, (n + MomentBlock - 1) / MomentBlock
+	return Moment{m.V.Slice(i, j), m.Scale.Slice(i/MomentBlock, (j+MomentBlock-1)/MomentBlock)}
+}
+
+// MomentBytes are the sizes of a moment of n values.
+func MomentBytes(n int, narrow bool) (v, scale int) {
+	if !narrow {
+		return 4 * n, 0
+	}
+	return n, 4 * ((n + MomentBlock - 1) / MomentBlock)
 }
 
 // Dynamic is an 8-bit code whose relative precision is best near 1 and that

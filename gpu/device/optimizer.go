@@ -8,7 +8,6 @@ package device
 type AdamW struct {
 	LR, Beta1, Beta2, Eps, WeightDecay float32
 	Step                               int
-	GradScale                          float32 // multiplies the gradient first: clipping
 }
 
 // SGD is one step's constants, with momentum as PyTorch has it: the decay is
@@ -20,7 +19,6 @@ type AdamW struct {
 type SGD struct {
 	LR, Momentum, WeightDecay float32
 	Nesterov                  bool
-	GradScale                 float32 // multiplies the gradient first: clipping
 }
 
 // Lion is one step's constants (Chen et al. 2023,
@@ -29,5 +27,4 @@ type SGD struct {
 //	p ← p·(1 − lr·decay) − lr·sign(β₁m + (1−β₁)g)    m ← β₂m + (1−β₂)g
 type Lion struct {
 	LR, Beta1, Beta2, WeightDecay float32
-	GradScale                     float32 // multiplies the gradient first: clipping
 }

@@ -29,7 +29,7 @@ func BenchmarkCheckpoint(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Cleanup(r.close)
+		b.Cleanup(r.updater.close)
 		if err := r.validate(b.Context()); err != nil {
 			b.Fatal(err)
 		}

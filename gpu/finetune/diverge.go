@@ -56,7 +56,7 @@ func (r *run) skip(p Point) error {
 // checkStart tells weights that were bad from the start from those that training
 // made bad: no learning rate mends the former.
 func (r *run) checkStart() error {
-	if r.optimizer.Steps() > 0 || r.startChecked {
+	if r.updater.optimizer.Steps() > 0 || r.startChecked {
 		return nil
 	}
 	r.startChecked = true
@@ -66,11 +66,11 @@ func (r *run) checkStart() error {
 	return nil
 }
 
-// retreat leaves a run that diverged as good as it can be. The steps that failed
+// rollback leaves a run that diverged as good as it can be. The steps that failed
 // accuse the weights that they began with; a checkpoint is good if a step went
 // well after it, and takes the place of newer ones. Without such a checkpoint
 // there may be weights that validation has found to be good.
-func (r *run) retreat(ctx context.Context, failed *DivergedError) error {
+func (r *run) rollback(ctx context.Context, failed *DivergedError) error {
 	all, err := r.candidates(ctx)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (r *run) retreat(ctx context.Context, failed *DivergedError) error {
 	if good < 0 {
 		good = len(all)
 	}
-	found, err := r.goBack(ctx, all[good:])
+	found, err := r.restore(ctx, all[good:])
 	if err != nil {
 		return err
 	}
@@ -96,5 +96,5 @@ func (r *run) retreat(ctx context.Context, failed *DivergedError) error {
 		}
 	}
 	failed.Good = r.result().BestStep
-	return r.leave()
+	return r.finish()
 }

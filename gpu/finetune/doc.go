@@ -13,6 +13,10 @@
 // neither the packing nor the length of a conversation gives a token more
 // weight than another; [ByBatches] has it otherwise.
 //
+// The device is given all of a step, gradients, clipping and update, and then
+// waited for once. Whether a step is skipped, because its gradient is not finite,
+// it decides by the same number as the host that reads it afterwards.
+//
 // # Determinism
 //
 // The plan is a function of the conversations' lengths, the options and the
@@ -26,7 +30,10 @@
 // # Reading order
 //
 //	options.go options_check.go method.go optimizer.go bytes.go   what can be asked for
-//	run.go plan.go step.go validate.go                            the run, and what it does
-//	memory.go                                                     what it takes
-//	checkpoint.go state.go resume.go fingerprint.go diverge.go    going on, and going back
+//	warnings.go                                                   and what is seldom meant
+//	data.go plan.go                                               conversations, and their order
+//	run.go step.go updater.go validate.go result.go               the run, and what it does
+//	forecast.go memory.go                                         what it takes
+//	checkpoint.go state.go digest.go resume.go diverge.go         going on, and going back
+//	fingerprint.go foreign.go                                     whose checkpoints are whose
 package finetune

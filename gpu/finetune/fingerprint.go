@@ -25,7 +25,7 @@ type identity struct {
 
 // fingerprint is the identity of this run, and one digest of it all: a checkpoint
 // is never continued under other circumstances.
-func (r *run) fingerprint(held []Example) (string, identity, error) {
+func (r *run) fingerprint() (string, identity, error) {
 	h := sha256.New()
 	o := r.options
 	o.SaveEvery, o.KeepCheckpoints, o.Memory = 0, 0, 0
@@ -49,7 +49,7 @@ func (r *run) fingerprint(held []Example) (string, identity, error) {
 	if id.Start, err = r.hashStart(h); err != nil {
 		return "", identity{}, err
 	}
-	id.Training, id.Validation = hashExamples(h, r.train), hashExamples(h, held)
+	id.Training, id.Validation = hashExamples(h, r.data.train), hashExamples(h, r.data.held)
 	return hex.EncodeToString(h.Sum(nil)), id, nil
 }
 
@@ -57,15 +57,14 @@ func (r *run) fingerprint(held []Example) (string, identity, error) {
 func (r *run) hashStart(all hash.Hash) (string, error) {
 	largest := 0
 	for _, p := range r.params {
-		largest = max(largest, p.W.Len())
+		largest = max(largest, p.Len())
 	}
 	values := make([]float32, largest)
 	own := sha256.New()
 	both := io.MultiWriter(all, own)
 	for _, p := range r.params {
-		w := values[:p.W.Len()]
-		r.dev.Download(w, p.W)
-		if err := r.dev.Sync(); err != nil {
+		w := values[:p.Len()]
+		if err := r.model.Values(p, w); err != nil {
 			return "", err
 		}
 		fmt.Fprintf(both, "%s %d\n", p.Name, len(w))

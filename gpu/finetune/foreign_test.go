@@ -2,6 +2,7 @@ package finetune
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -129,17 +130,28 @@ func withoutParts(t *testing.T, f *safetensors.File) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return asItWas(t, f, string(text))
+}
+
+// asItWas is a checkpoint of another state, written as when the digest was part of
+// the metadata.
+func asItWas(t *testing.T, f *safetensors.File, state string) []byte {
+	t.Helper()
 	var out []safetensors.Output
-	read := func(i int, dst []float32) error { return f.Read(f.Tensors()[i].Name, dst) }
-	for i, tensor := range f.Tensors() {
-		out = append(out, safetensors.Output{Name: tensor.Name, Shape: tensor.Shape, Read: func(dst []float32) error { return read(i, dst) }})
-	}
-	sum, err := digest(string(text), f.Tensors(), read)
-	if err != nil {
-		t.Fatal(err)
+	d := newDigest(state)
+	for _, tensor := range f.Tensors() {
+		if tensor.Name == digestKey {
+			continue
+		}
+		values := make([]float32, tensor.Len())
+		if err := f.Read(tensor.Name, values); err != nil {
+			t.Fatal(err)
+		}
+		d.add(tensor.Name, values)
+		out = append(out, safetensors.Values(tensor.Name, tensor.Shape, values))
 	}
 	var b bytes.Buffer
-	if err := safetensors.Write(&b, out, map[string]string{stateKey: string(text), digestKey: sum}); err != nil {
+	if err := safetensors.Write(&b, out, map[string]string{stateKey: state, digestKey: hex.EncodeToString(d.Sum(nil))}); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()

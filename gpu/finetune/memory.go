@@ -1,110 +1,18 @@
 package finetune
 
-import (
-	"fmt"
-	"sort"
-
-	"github.com/glmflow/glmflow/gpu/chatglm"
-	"github.com/glmflow/glmflow/gpu/optim"
-)
-
-// A footprint is what a training takes of memory, in bytes.
-type footprint struct {
-	weights     int64 // of the whole model, on the device
-	gradients   int64
-	optimizer   int64
-	copies      int64 // of the trained weights: their moving average, and the best
-	activations int64 // of the largest micro-batch
-	scratch     int64 // of operators, and of hosts while they save: an estimate
-}
-
-func (f footprint) total() int64 {
-	return f.weights + f.gradients + f.optimizer + f.copies + f.activations + f.scratch
-}
-
-// footprint foresees a training whose micro-batches have up to that many tokens,
-// and that computes so many layers twice.
-func (r *run) footprint(o Options, tokens, recompute int) footprint {
-	f := footprint{weights: r.model.WeightBytes(), activations: r.model.ActivationBytes(tokens, recompute)}
-	largest := int64(0)
-	for _, p := range r.params {
-		bytes := 4 * int64(p.W.Len())
-		f.gradients += bytes
-		f.optimizer += optim.Bytes(o.rule(), p.W.Len(), o.OptimizerBits)
-		if o.EMA > 0 {
-			f.copies += bytes
-		}
-		if len(r.val) > 0 {
-			f.copies += bytes
-		}
-		largest = max(largest, bytes)
-	}
-	f.scratch = scratch(r.model.Config(), int64(tokens)) + 2*largest
-	return f
-}
-
-// scratch is about what the C device keeps for itself: while a product is computed
-// a copy of its operands, of the right one at most 16 MiB, and for the loss the
-// scores of some rows and their gradients; a quarter more, as it grows in steps.
-func scratch(c chatglm.Config, tokens int64) int64 {
-	h, f, v := int64(c.HiddenSize), int64(c.FFNHiddenSize), int64(c.PaddedVocabSize)
-	rows := min(tokens, max(128, min(1024, 8<<20/v)))
-	return 5 * (tokens*(2*f+h) + min(4<<20, h*max(v, 2*f)) + 2*rows*v)
-}
-
-// fit chooses how many layers are computed twice so that the training stays
-// within its limit: as few as possible. Where none are enough the error says what
-// would be.
-func (r *run) fit(held []Example) error {
+// fit has the model compute as few layers twice as keep the training within its
+// limit of memory.
+func (r *run) fit() error {
 	r.model.Recompute(0)
-	o := r.options
-	if o.Memory == 0 {
-		return nil
+	f, err := newJob(r.model.Sketch, r.data, r.options).fit(r.dev)
+	if err != nil {
+		return err
 	}
-	longest, all := 0, 0
-	for _, n := range append(lengths(r.train), lengths(held)...) {
-		longest, all = max(longest, n), all+n
+	r.model.Recompute(f.Recomputed)
+	r.recomputed = f.Recomputed
+	if limit := r.options.Memory; limit > 0 || f.Recomputed > 0 {
+		r.log.Info("fitting into memory", "limit", limit.about(), "expected", Bytes(f.Device()+f.Host).about(),
+			"layers", r.model.Config().NumLayers, "computed_twice", f.Recomputed)
 	}
-	tokens := min(all, max(longest, o.BatchTokens))
-	layers := r.model.Config().NumLayers
-	for n := range layers + 1 {
-		if f := r.footprint(o, tokens, n); f.total() <= int64(o.Memory) {
-			r.model.Recompute(n)
-			r.recomputed = n
-			r.log.Info("fitting into memory", "limit", o.Memory.about(), "expected", Bytes(f.total()).about(), "layers", layers, "computed_twice", n)
-			return nil
-		}
-	}
-	f := r.footprint(o, tokens, layers)
-	return fmt.Errorf("memory is %s: weights take %s, gradients %s, the optimizer %s, copies of the trained weights %s and a micro-batch of %d tokens %s, with every layer computed twice; %s",
-		o.Memory, Bytes(f.weights).about(), Bytes(f.gradients).about(), Bytes(f.optimizer).about(), Bytes(f.copies).about(),
-		tokens, Bytes(f.activations+f.scratch).about(), r.mend(tokens, longest))
-}
-
-// mend is the smallest change with which training fits, or nearly the smallest.
-func (r *run) mend(tokens, longest int) string {
-	o, layers := r.options, r.model.Config().NumLayers
-	fits := func(o Options, tokens int) bool {
-		return r.footprint(o, tokens, layers).total() <= int64(o.Memory)
-	}
-	// The first number of tokens that is too many.
-	most := sort.Search(tokens, func(n int) bool { return !fits(o, n) }) - 1
-	if most >= longest {
-		return fmt.Sprintf("set batch_tokens to %d or less", most)
-	}
-	narrow := o
-	narrow.OptimizerBits = 8
-	if fits(narrow, tokens) {
-		return "set optimizer_bits to 8"
-	}
-	const useful = 32 // tokens; a shorter conversation says nothing
-	if most >= useful {
-		return fmt.Sprintf("the longest conversation has %d tokens: set max_length and batch_tokens to %d or less", longest, most)
-	}
-	needed := Bytes(r.footprint(o, longest, layers).total())
-	text := fmt.Sprintf("set memory to %s or more, and batch_tokens to %d", (needed+1<<20-1)>>20<<20, longest)
-	if Whole(o.Method) {
-		text += ", or method to lora"
-	}
-	return text
+	return nil
 }

@@ -20,13 +20,13 @@ type meter struct {
 }
 
 func (m *meter) Alloc(n int) (device.Mem, error) {
-	m.now += 4 * int64(n)
+	m.now += int64(n)
 	m.most = max(m.most, m.now)
 	return m.Device.Alloc(n)
 }
 
 func (m *meter) Free(mem device.Mem) {
-	m.now -= 4 * int64(mem.Len())
+	m.now -= int64(mem.N)
 	m.Device.Free(mem)
 }
 
@@ -111,9 +111,9 @@ func TestMemoryIsKeptAndChangesNothing(t *testing.T) {
 	}
 }
 
-// TestTheMendMends does what the error of a limit that is too small says, and
+// TestTheAdviceHelps does what the error of a limit that is too small says, and
 // then training begins.
-func TestTheMendMends(t *testing.T) {
+func TestTheAdviceHelps(t *testing.T) {
 	run := func(o Options) error {
 		config := toyConfig()
 		config.HiddenSize, config.FFNHiddenSize = 32, 80
@@ -138,7 +138,7 @@ func TestTheMendMends(t *testing.T) {
 			if err == nil {
 				t.Fatalf("%d bytes were enough, but %d the least", o.Memory, least)
 			}
-			for what, mend := range map[string]func(value string){
+			for what, follow := range map[string]func(value string){
 				"set batch_tokens to ":                func(n string) { o.BatchTokens = number(t, n) },
 				"set optimizer_bits to ":              func(n string) { o.OptimizerBits = number(t, n) },
 				"set max_length and batch_tokens to ": func(n string) { o.MaxLength, o.BatchTokens = number(t, n), number(t, n) },
@@ -146,17 +146,17 @@ func TestTheMendMends(t *testing.T) {
 				" or more, and batch_tokens to ":      func(n string) { o.BatchTokens = number(t, n) },
 			} {
 				if value := regexp.MustCompile(regexp.QuoteMeta(what) + `(\w+)`).FindStringSubmatch(err.Error()); value != nil {
-					mend(value[1])
+					follow(value[1])
 					seen[what] = true
 				}
 			}
 			if again := run(o); again != nil {
-				t.Errorf("%v\nmended: %v", err, again)
+				t.Errorf("%v\nfollowed: %v", err, again)
 			}
 		}
 	}
 	if len(seen) != 5 {
-		t.Errorf("only these mends were offered: %v", seen)
+		t.Errorf("only this advice was given: %v", seen)
 	}
 }
 

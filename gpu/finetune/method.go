@@ -3,8 +3,10 @@ package finetune
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
+	"github.com/glmflow/glmflow/gpu/device"
 )
 
 // Methods of fine-tuning.
@@ -39,8 +41,8 @@ func (o Options) checkMethod(check func(ok bool, field string, value any, want s
 	}
 	check(o.LabelSmoothing >= 0 && o.LabelSmoothing < 1, "label_smoothing", o.LabelSmoothing, "0 or more and less than 1")
 	check(o.Noise >= 0 && o.Noise <= math.MaxFloat32, "noise", o.Noise, "0 (none) or more, and finite")
-	check(o.Anchor >= 0 && o.Anchor <= math.MaxFloat32, "anchor", o.Anchor, "0 (none) or more, and finite")
-	check(o.Anchor == 0 || !Whole(o.Method), "anchor", o.Anchor,
+	check(o.KL >= 0 && o.KL <= math.MaxFloat32, "kl", o.KL, "0 (none) or more, and finite")
+	check(o.KL == 0 || !Whole(o.Method), "kl", o.KL,
 		fmt.Sprintf("0 with method %s: it compares with the base model, which is only there beside adapters", o.Method))
 }
 
@@ -54,7 +56,24 @@ func (o Options) part() chatglm.Part {
 
 // objective is what training minimizes.
 func (o Options) objective() chatglm.Objective {
-	return chatglm.Objective{LabelSmoothing: float32(o.LabelSmoothing), Anchor: float32(o.Anchor), Noise: float32(o.Noise), Seed: o.Seed}
+	return chatglm.Objective{LabelSmoothing: float32(o.LabelSmoothing), KL: float32(o.KL), Noise: float32(o.Noise), Seed: o.Seed}
+}
+
+// gradientFormat is that of the gradients of weights in bfloat16.
+func (o Options) gradientFormat() device.Format {
+	if o.GradientBits == 16 {
+		return device.BF16
+	}
+	return device.F32
+}
+
+// checkGradients finds that gradients were to be narrow and none is.
+func (o Options) checkGradients(model *chatglm.Model) error {
+	halves := func(p *chatglm.Param) bool { return p.Grad.Format == device.BF16 }
+	if o.GradientBits != 16 || slices.ContainsFunc(model.Trainable(), halves) {
+		return nil
+	}
+	return fmt.Errorf("gradient_bits is 16, which is for weights in bf16, and those that are trained are in %s: open the model with weights bf16, or set gradient_bits to 32", model.Weights())
 }
 
 // prepare makes trainable what the method trains. An adapter that the model has
@@ -64,6 +83,9 @@ func prepare(model *chatglm.Model, o Options) error {
 	_, prefix := model.Prefix()
 	if o.Method == LoRA && prefix || o.Method == PTuning && lora {
 		return fmt.Errorf("the model has an adapter of another kind, method %s would train both: remove it first", o.Method)
+	}
+	if err := model.TrainIn(o.gradientFormat()); err != nil {
+		return err
 	}
 	switch o.Method {
 	case Full:

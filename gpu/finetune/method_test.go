@@ -29,11 +29,11 @@ func methodOptions() map[string]Options {
 	add("freeze mlps", func(o *Options) { o.Method, o.Part.Modules = Freeze, []string{"mlp"} })
 	add("lora", func(o *Options) {})
 	add("lora, everything", func(o *Options) {
-		o.LoRA.Targets, o.LoRA.RSLoRA, o.LoRAPlus, o.Anchor, o.Noise, o.LabelSmoothing = []string{"dense", "dense_4h_to_h"}, true, 4, 0.01, 1, 0.05
+		o.LoRA.Targets, o.LoRA.RSLoRA, o.LoRAPlus, o.KL, o.Noise, o.LabelSmoothing = []string{"dense", "dense_4h_to_h"}, true, 4, 0.01, 1, 0.05
 	})
 	add("ptuning", func(o *Options) { o.Method, o.Prefix.Tokens, o.LearningRate = PTuning, 4, 0.1 })
-	add("ptuning, projected, anchored", func(o *Options) {
-		o.Method, o.Anchor, o.Prefix = PTuning, 0.01, chatglm.PrefixConfig{Tokens: 3, Projection: true, Dropout: 0.1}
+	add("ptuning, projected, kl", func(o *Options) {
+		o.Method, o.KL, o.Prefix = PTuning, 0.01, chatglm.PrefixConfig{Tokens: 3, Projection: true, Dropout: 0.1}
 	})
 	return all
 }
@@ -129,7 +129,7 @@ func TestEveryMethodResumes(t *testing.T) {
 func TestOtherOptionsAreAnotherRun(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"lora_plus": func(o *Options) { o.LoRAPlus = 2 }, "rslora": func(o *Options) { o.LoRA.RSLoRA = true },
-		"noise": func(o *Options) { o.Noise = 1 }, "anchor": func(o *Options) { o.Anchor = 1 }, "smoothing": func(o *Options) { o.LabelSmoothing = 0.1 },
+		"noise": func(o *Options) { o.Noise = 1 }, "kl": func(o *Options) { o.KL = 1 }, "smoothing": func(o *Options) { o.LabelSmoothing = 0.1 },
 		"dropout": func(o *Options) { o.LoRA.Dropout = 0.2 },
 		"ptuning": func(o *Options) { o.Method = PTuning }, "freeze": func(o *Options) { o.Method = Freeze },
 	} {
@@ -159,8 +159,8 @@ func TestLoRAPlusMovesBFaster(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range m.Trainable() { // B begins at zero, where A has no gradient
-		for i := range p.W.Host {
-			p.W.Host[i] += 0.1 * float32(1+i%3)
+		for i := range p.Tensor().Floats() {
+			p.Tensor().Floats()[i] += 0.1 * float32(1+i%3)
 		}
 	}
 	before := trained(m)

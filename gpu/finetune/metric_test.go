@@ -157,10 +157,11 @@ func TestWhatIsDecayed(t *testing.T) {
 		o := toyOptions()
 		o.WeightDecay, o.NoDecay = 0.1, c.spared
 		of := map[string]*chatglm.Param{}
-		for _, p := range o.params(m) {
-			of[kind(p.Param)] = p.Param
-			if want := kind(p.Param) == "" || c.want[kind(p.Param)]; (p.Decay == 0.1) != want {
-				t.Errorf("spared %v: %s is decayed by %g", c.spared, p.Name, p.Decay)
+		for _, p := range m.Trainable() {
+			of[kind(p)] = p
+			decay := o.setting(p).Decay
+			if want := kind(p) == "" || c.want[kind(p)]; (decay == 0.1) != want {
+				t.Errorf("spared %v: %s is decayed by %g", c.spared, p.Name, decay)
 			}
 		}
 		if len(of) != 4 {

@@ -38,20 +38,21 @@ func (o Options) rule() optim.Rule {
 	return optim.AdamW{Beta1: float32(o.Beta1), Beta2: beta2(0.999), Eps: float32(o.Eps)}
 }
 
-// params are what of the model is trained, and how.
-func (o Options) params(model *chatglm.Model) []optim.Param {
-	var all []optim.Param
-	for _, p := range model.Trainable() {
-		of := optim.Param{Param: p, Rate: 1}
-		if p.IsLoRAB() {
-			of.Rate = float32(o.LoRAPlus)
-		}
-		if !slices.Contains(o.NoDecay, kind(p)) {
-			of.Decay = float32(o.WeightDecay)
-		}
-		all = append(all, of)
+// groups are the trainable weights of a model in groups that are updated alike.
+func (o Options) groups(model *chatglm.Model) []optim.Group {
+	return optim.Groups(model, o.setting, o.OptimizerBits)
+}
+
+// setting says how a weight is updated.
+func (o Options) setting(p *chatglm.Param) optim.Setting {
+	s := optim.Setting{Rate: 1}
+	if p.IsLoRAB() {
+		s.Rate = float32(o.LoRAPlus)
 	}
-	return all
+	if !slices.Contains(o.NoDecay, kind(p)) {
+		s.Decay = float32(o.WeightDecay)
+	}
+	return s
 }
 
 // kind is what weight decay calls a parameter, "" for the matrices of linears

@@ -25,12 +25,13 @@ type Options struct {
 	Part     chatglm.Part         `json:"freeze" yaml:"freeze"`       // with method freeze: what is trained. Default, where it chooses nothing: the last 2 layers.
 
 	LabelSmoothing float64 `json:"label_smoothing" yaml:"label_smoothing"` // share of a target's probability that is wanted evenly on the whole vocabulary. Default 0.
-	Anchor         float64 `json:"anchor" yaml:"anchor"`                   // λ of λ·KL(base‖tuned) at every target, against forgetting; with methods lora and ptuning. Default 0.
+	KL             float64 `json:"kl" yaml:"kl"`                           // λ of λ·KL(base‖tuned) at every target, against forgetting; with methods lora and ptuning. Default 0.
 	Noise          float64 `json:"noise" yaml:"noise"`                     // α of NEFTune: noise in ±α/√(tokens·width) on the embeddings of a conversation; 5 is usual. Default 0.
 
 	LearningRate  float64  `json:"learning_rate" yaml:"learning_rate"`   // peak, after warm-up. Default 5e-5.
 	Optimizer     string   `json:"optimizer" yaml:"optimizer"`           // "adamw", "sgd" or "lion". Default "adamw".
 	OptimizerBits int      `json:"optimizer_bits" yaml:"optimizer_bits"` // of a number that the optimizer remembers: 32, or 8 in tensors of 4096 weights or more. Default 32.
+	GradientBits  int      `json:"gradient_bits" yaml:"gradient_bits"`   // of a number of a gradient of weights that are kept in bfloat16: 32, or 16 for half the memory, every sum of micro-batches rounded. Default 32.
 	Beta1         float64  `json:"beta1" yaml:"beta1"`                   // of adamw and lion: share of the direction that is kept. Default 0.9.
 	Beta2         float64  `json:"beta2" yaml:"beta2"`                   // of adamw and lion: the same for the long run; 0 means 0.999 for adamw, 0.99 for lion. Default 0.
 	Eps           float64  `json:"eps" yaml:"eps"`                       // of adamw. Default 1e-8.
@@ -74,6 +75,7 @@ func DefaultOptions() Options {
 		LearningRate:    5e-5,
 		Optimizer:       AdamW,
 		OptimizerBits:   32,
+		GradientBits:    32,
 		Beta1:           0.9,
 		Eps:             1e-8,
 		Momentum:        0.9,

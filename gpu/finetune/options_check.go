@@ -18,6 +18,8 @@ func (o Options) Validate() error {
 	check(o.LearningRate > 0 && o.LearningRate <= 1, "learning_rate", o.LearningRate, "more than 0 and at most 1")
 	check(o.Optimizer == AdamW || o.Optimizer == SGD || o.Optimizer == Lion, "optimizer", o.Optimizer, `"adamw", "sgd" or "lion"`)
 	check(o.OptimizerBits == 32 || o.OptimizerBits == 8, "optimizer_bits", o.OptimizerBits, "32 or 8")
+	check(o.GradientBits == 32 || o.GradientBits == 16, "gradient_bits", o.GradientBits, "32 or 16")
+	check(o.GradientBits == 32 || Whole(o.Method), "gradient_bits", o.GradientBits, fmt.Sprintf("32 with method %s, whose adapters are in float32", o.Method))
 	check(o.Momentum >= 0 && o.Momentum < 1, "momentum", o.Momentum, "0 or more and less than 1")
 	check(!o.Nesterov || o.Optimizer == SGD && o.Momentum > 0, "nesterov", o.Nesterov, "false without the momentum of sgd")
 	for _, kind := range o.NoDecay {

@@ -1,6 +1,10 @@
 package finetune
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/glmflow/glmflow/gpu/device"
+)
 
 // A microBatch is the indices of the conversations that are packed together.
 type microBatch []int
@@ -55,10 +59,7 @@ func (p *plan) enter(epoch, first int) {
 
 // epochSteps packs one pass over the data. A step never spans two epochs.
 func (p *plan) epochSteps(epoch int) []step {
-	order := make([]int, len(p.lengths))
-	for i := range order {
-		order[i] = i
-	}
+	order := inOrder(len(p.lengths))
 	if p.options.Shuffle {
 		shuffle(order, p.options.Seed, epoch)
 	}
@@ -93,17 +94,9 @@ func pack(order, lengths []int, limit int) []microBatch {
 // shuffle permutes order by Fisher and Yates, drawing from a counter: the
 // permutation depends on seed, epoch and length alone.
 func shuffle(order []int, seed uint64, epoch int) {
-	key := mix(seed ^ mix(uint64(epoch)+1))
+	key := device.SplitMix64(seed^device.SplitMix64(uint64(epoch)+1, 0), 0)
 	for i := len(order) - 1; i > 0; i-- {
-		j, _ := bits.Mul64(mix(key+uint64(i)), uint64(i)+1)
+		j, _ := bits.Mul64(device.SplitMix64(key+uint64(i), 0), uint64(i)+1)
 		order[i], order[j] = order[j], order[i]
 	}
-}
-
-// mix is the output function of SplitMix64 (Steele, Lea, Flood 2014).
-func mix(z uint64) uint64 {
-	z += 0x9E3779B97F4A7C15
-	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
-	z = (z ^ z>>27) * 0x94D049BB133111EB
-	return z ^ z>>31
 }

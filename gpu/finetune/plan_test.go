@@ -126,3 +126,43 @@ func TestShuffle(t *testing.T) {
 		}
 	}
 }
+
+// TestNoMicroBatchIsLargerThanTheLargest: memory for the largest is enough for
+// every order of the conversations, and all of it is needed for some.
+func TestNoMicroBatchIsLargerThanTheLargest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sizes, o := planCase(t)
+		examples := make([]Example, len(sizes))
+		for i, n := range sizes {
+			examples[i].IDs = make([]int32, n)
+		}
+		cut := rapid.IntRange(1, len(sizes)).Draw(t, "training conversations")
+		d := data{train: examples[:cut], held: examples[cut:]}
+		largest := d.largest(o.BatchTokens)
+		plan := newPlan(lengths(d.train), o)
+		steps := []step{pack(inOrder(len(d.held)), lengths(d.held), o.BatchTokens)}
+		for i := range plan.total {
+			s, _ := plan.at(i)
+			steps = append(steps, s)
+		}
+		held := 1 // steps whose indices are of held
+		for i, s := range steps {
+			of := d.train
+			if i < held {
+				of = d.held
+			}
+			for _, b := range s {
+				tokens := 0
+				for _, e := range b {
+					tokens += len(of[e].IDs)
+				}
+				if tokens > largest.tokens || len(b) > largest.conversations {
+					t.Fatalf("%d conversations of %d tokens, the largest are %+v", len(b), tokens, largest)
+				}
+			}
+		}
+		if all := max(slices.Max(sizes), o.BatchTokens); largest.tokens > all || largest.conversations > len(sizes) {
+			t.Fatalf("the largest are %+v, of %d conversations and %d tokens", largest, len(sizes), all)
+		}
+	})
+}

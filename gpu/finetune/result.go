@@ -19,7 +19,7 @@ type StepInfo struct {
 	Total   int           // steps planned
 	Epoch   int           // counted from 0
 	Took    time.Duration // without validation and saving; 0 without [Hooks.Now]
-	Skipped bool          // the loss or the gradient was not finite, and nothing was updated
+	Skipped bool          // the gradient was not finite, and nothing was updated
 }
 
 // A Result says how training went. The trained weights are in the model.

@@ -62,17 +62,8 @@ func (r *run) saveTo(ctx context.Context, slot int) error {
 	if err != nil {
 		return err
 	}
-	outputs := r.outputs()
-	tensors := make([]safetensors.Tensor, len(outputs))
-	for i, o := range outputs {
-		tensors[i] = safetensors.Tensor{Name: o.Name, Shape: o.Shape}
-	}
-	sum, err := digest(string(text), tensors, func(i int, dst []float32) error { return outputs[i].Read(dst) })
-	if err != nil {
-		return err
-	}
 	return r.hooks.State.Save(ctx, slotName(slot), func(w io.Writer) error {
-		return safetensors.Write(w, outputs, map[string]string{stateKey: string(text), digestKey: sum})
+		return safetensors.Write(w, sealed(string(text), r.outputs()), map[string]string{stateKey: string(text)})
 	})
 }
 
@@ -88,7 +79,7 @@ func (r *run) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := r.goBack(ctx, all)
+	found, err := r.restore(ctx, all)
 	if found {
 		r.resumed = r.state.Steps
 		r.log.Info("going on from a checkpoint", "step", r.resumed)
@@ -162,8 +153,8 @@ func (r *run) peek(ctx context.Context, slot int) (saved state, err error) {
 	return saved, nil
 }
 
-// goBack restores the first of the candidates that is whole.
-func (r *run) goBack(ctx context.Context, all []candidate) (bool, error) {
+// restore takes over the first of the candidates that is whole.
+func (r *run) restore(ctx context.Context, all []candidate) (bool, error) {
 	for _, c := range all {
 		err := r.load(ctx, c)
 		var damaged damagedError
@@ -206,7 +197,7 @@ func (r *run) load(ctx context.Context, c candidate) error {
 	if err != nil {
 		return damagedError{err}
 	}
-	return r.restore(file, c.state)
+	return r.takeOver(file, c.state)
 }
 
 // unnamed makes a file in dir that vanishes when it is closed or the process

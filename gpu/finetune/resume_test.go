@@ -66,7 +66,7 @@ func TestInterruptedAtEveryStep(t *testing.T) {
 			o.Method, o.Prefix.Tokens, o.Prefix.Dropout, o.Noise, o.EMA = PTuning, 3, 0.2, 5, 0.9
 		},
 		"freeze":    func(o *Options) { o.Method, o.LabelSmoothing, o.Part = Freeze, 0.1, chatglm.Part{Last: 1} },
-		"anchor":    func(o *Options) { o.Anchor, o.LoRAPlus = 0.1, 4 },
+		"kl":        func(o *Options) { o.KL, o.LoRAPlus = 0.1, 4 },
 		"batches":   func(o *Options) { o.AccumulateBy, o.Metric = ByBatches, Perplexity },
 		"unordered": func(o *Options) { o.Shuffle, o.KeepCheckpoints = false, 1 },
 	} {

@@ -19,7 +19,7 @@ var ErrNoTargets = errors.New("no supervised token")
 // Hooks connect a run with the world. The zero Hooks are valid.
 type Hooks struct {
 	OnStep    func(StepInfo)   // hears of each step, after its validation; nil hears nothing
-	Alive     func()           // is called after every micro-batch, also while validating; nil is not called
+	Heartbeat func()           // is called whenever the device was given a micro-batch, also while validating; nil is not called
 	State     Checkpoints      // where checkpoints are kept; nil keeps none
 	Overwrite bool             // write over checkpoints of another run, if State holds no others; false makes them a [ForeignError]
 	Scratch   string           // directory for a copy of the checkpoint to go on from, unless State gives an *os.File: on a disk, as it may be larger than memory; "" is the system's for temporary files
@@ -33,8 +33,8 @@ func (h Hooks) complete() Hooks {
 	if h.OnStep == nil {
 		h.OnStep = func(StepInfo) {}
 	}
-	if h.Alive == nil {
-		h.Alive = func() {}
+	if h.Heartbeat == nil {
+		h.Heartbeat = func() {}
 	}
 	if h.Now == nil {
 		h.Now = func() time.Time { return time.Time{} }
@@ -74,121 +74,94 @@ func Run(ctx context.Context, model *chatglm.Model, train, val []Example, o Opti
 	if err != nil {
 		return Result{}, err
 	}
-	defer r.close()
+	defer r.updater.close()
 	if err := r.resume(ctx); err != nil {
 		return Result{}, err
 	}
 	if err := r.loop(ctx); err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && !errors.Is(err, errBelied) {
 			return r.result(), errors.Join(ctx.Err(), r.interrupted(context.WithoutCancel(ctx)))
 		}
 		var diverged *DivergedError
 		if errors.As(err, &diverged) {
-			if failed := r.retreat(ctx, diverged); failed != nil {
+			if failed := r.rollback(ctx, diverged); failed != nil {
 				err = errors.Join(err, failed)
 			}
 		}
 		return r.result(), err
 	}
-	err = r.leave()
+	err = r.finish()
 	return r.result(), err
 }
 
 // run is a training in progress. Everything that changes while it runs is in
-// state, in the parameters and moments on the device, and in best.
+// state, in the weights and the updater on the device, and in best.
 type run struct {
-	model        *chatglm.Model
-	dev          device.Device
-	params       []optim.Param // trainable
-	optimizer    *optim.Optimizer
-	average      *optim.Average // nil without one
-	schedule     optim.Schedule
-	options      Options
-	hooks        Hooks
-	log          *slog.Logger
-	train        []Example
-	plan         *plan
-	val          []chatglm.Batch
-	slot         int         // of the next checkpoint
-	best         [][]float32 // of each of params, at state.BestStep; nil before a finite validation
+	model    *chatglm.Model
+	dev      device.Device
+	params   []*chatglm.Param // trainable
+	options  Options
+	hooks    Hooks
+	log      *slog.Logger
+	data     data
+	plan     *plan
+	schedule optim.Schedule
+	updater  *updater
+
 	state        state
-	startChecked bool // whether the weights were looked at before the first update
-	cut          int
-	dropped      int
-	resumed      int
-	recomputed   int
-	trainable    int64
+	best         [][]float32 // of each of params, at state.BestStep; nil before a finite validation
+	slot         int         // of the next checkpoint
+	startChecked bool        // whether the weights were looked at before the first update
+
+	resumed    int // see Result
+	recomputed int
 }
 
 func newRun(model *chatglm.Model, train, val []Example, o Options, h Hooks) (*run, error) {
 	h = h.complete()
 	r := &run{model: model, dev: model.Device(), options: o, hooks: h, log: h.Log}
-	vocabulary := model.Config().PaddedVocabSize
-	if err := errors.Join(check("training", train, vocabulary), check("validation", val, vocabulary)); err != nil {
+	var err error
+	if r.data, err = newData(train, val, o, model.Config().PaddedVocabSize); err != nil {
 		return nil, err
-	}
-	r.train, r.cut, r.dropped = usable(train, o.MaxLength)
-	if len(r.train) == 0 {
-		return nil, fmt.Errorf("%w in %d training conversations", ErrNoTargets, len(train))
-	}
-	held, _, _ := usable(val, o.MaxLength)
-	for _, b := range pack(inOrder(len(held)), lengths(held), o.BatchTokens) {
-		r.val = append(r.val, batch(held, b))
 	}
 	if len(model.Trainable()) == 0 {
 		if err := prepare(model, o); err != nil {
 			return nil, err
 		}
 	}
-	if err := model.SetObjective(o.objective()); err != nil {
+	if err := errors.Join(o.checkGradients(model), model.SetObjective(o.objective())); err != nil {
 		return nil, err
 	}
-	r.params = o.params(model)
-	for _, p := range r.params {
-		r.trainable += int64(p.W.Len())
-	}
-	r.plan = newPlan(lengths(r.train), o)
+	r.params = model.Trainable()
+	r.plan = newPlan(lengths(r.data.train), o)
 	r.state.Validated = -1
-	var err error
 	if r.schedule, err = optim.NewSchedule(o.WarmupSteps, r.plan.total, o.Decay); err != nil {
 		return nil, err
 	}
-	for _, w := range r.warnings(held) {
+	for _, w := range r.warnings() {
 		r.log.Warn(w)
 	}
 	if h.State != nil {
-		digest, parts, err := r.fingerprint(held)
+		digest, parts, err := r.fingerprint()
 		if err != nil {
 			return nil, fmt.Errorf("identity of the run: %w", err)
 		}
 		r.state.Identity, r.state.Parts = digest, &parts
 	}
-	if err := r.fit(held); err != nil {
+	largest := r.data.largest(o.BatchTokens)
+	if err := r.fit(); err != nil {
 		return nil, err
 	}
-	if r.optimizer, err = optim.New(r.dev, r.params, o.rule(), o.OptimizerBits); err != nil {
+	if r.updater, err = allocate(model, o, largest); err != nil {
 		return nil, err
-	}
-	if o.EMA > 0 {
-		if r.average, err = optim.NewAverage(r.dev, r.params, o.EMA); err != nil {
-			r.close()
-			return nil, err
-		}
 	}
 	return r, nil
-}
-
-func (r *run) close() {
-	r.optimizer.Close()
-	if r.average != nil {
-		r.average.Close()
-	}
 }
 
 // loop takes the steps that are left.
 func (r *run) loop(ctx context.Context) error {
 	if r.validationDue() { // before the first step, or left over from a run that was cancelled right there
-		if err := r.finish(ctx, r.leftOver()); err != nil {
+		if err := r.afterStep(ctx, r.leftOver()); err != nil {
 			return err
 		}
 	}
@@ -197,15 +170,15 @@ func (r *run) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.finish(ctx, info); err != nil {
+		if err := r.afterStep(ctx, info); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// finish does what follows a step: validation, telling of it, a checkpoint.
-func (r *run) finish(ctx context.Context, info StepInfo) error {
+// afterStep does what follows a step: validation, telling of it, a checkpoint.
+func (r *run) afterStep(ctx context.Context, info StepInfo) error {
 	if r.validationDue() {
 		if err := r.validate(ctx); err != nil {
 			return err
@@ -238,9 +211,11 @@ func (r *run) leftOver() StepInfo {
 
 func (r *run) result() Result {
 	res := r.state.Result
-	res.Planned, res.Resumed, res.Trainable = r.plan.total, r.resumed, r.trainable
-	res.Recomputed = r.recomputed
-	res.Cut, res.Dropped = r.cut, r.dropped
+	res.Planned, res.Resumed, res.Recomputed = r.plan.total, r.resumed, r.recomputed
+	res.Cut, res.Dropped = r.data.cut, r.data.dropped
+	for _, p := range r.params {
+		res.Trainable += int64(p.Len())
+	}
 	if r.best == nil {
 		res.BestStep = res.Steps
 	}
@@ -248,28 +223,3 @@ func (r *run) result() Result {
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
-
-// inOrder is 0, 1, … n−1.
-func inOrder(n int) []int {
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
-	}
-	return order
-}
-
-// check finds the first example of a set that the model cannot take.
-func check(set string, examples []Example, vocabulary int) error {
-	for i, e := range examples {
-		if len(e.IDs) != len(e.Labels) {
-			return fmt.Errorf("%s conversation %d (%s): %d ids and %d labels", set, i, e.ID, len(e.IDs), len(e.Labels))
-		}
-		for at, id := range e.IDs {
-			if id < 0 || int(id) >= vocabulary || int(e.Labels[at]) >= vocabulary {
-				return fmt.Errorf("%s conversation %d (%s), token %d: id %d, label %d: the model has ids 0 to %d; was the data encoded for another vocabulary?",
-					set, i, e.ID, at, id, e.Labels[at], vocabulary-1)
-			}
-		}
-	}
-	return nil
-}

@@ -114,7 +114,7 @@ func TestResumedIsUndisturbed(t *testing.T) {
 				var steps []int
 				got, err := train(ctx, t, 1, Hooks{
 					State: store,
-					Alive: func() {
+					Heartbeat: func() {
 						left--
 						if left == 0 {
 							cancel()
@@ -266,9 +266,11 @@ func TestBrokenBaseIsNamed(t *testing.T) {
 	for name, held := range map[string][]Example{"training": nil, "validation": counting(6, 3, 1)} {
 		m := toyModel(t, open(t, 0))
 		broken := m.Params()[3]
-		values := make([]float32, broken.W.Len())
+		values := make([]float32, broken.Len())
 		values[5] = float32(math.NaN())
-		m.Device().Upload(broken.W, values)
+		if err := m.SetValues(broken, values); err != nil {
+			t.Fatal(err)
+		}
 		r, err := Run(t.Context(), m, counting(24, 0, 1), held, toyOptions(), Hooks{})
 		want := "1 of the " + fmt.Sprint(len(values)) + " numbers of weight " + broken.Name
 		if errors.Is(err, ErrDiverged) || !errors.Is(err, chatglm.ErrNotFinite) || !strings.Contains(err.Error(), want) {

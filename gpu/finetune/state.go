@@ -1,12 +1,7 @@
 package finetune
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-	"io"
-	"math"
 	"slices"
 
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
@@ -15,7 +10,8 @@ import (
 
 // A checkpoint is one safetensors file: of every trainable parameter the
 // weights, what the optimizer remembers, the moving average and the best weights
-// so far; and in the metadata the JSON of a state, and a digest of all that.
+// so far; in the metadata the JSON of a state; and, last, a digest of all that.
+// Once the digest was in the metadata, and such files are read still.
 const (
 	stateKey  = "finetune"
 	digestKey = "sha256"
@@ -45,23 +41,20 @@ func (s state) check(total int) error {
 func (r *run) parts() []optim.Tensor {
 	var parts []optim.Tensor
 	for _, p := range r.params {
-		parts = append(parts, optim.Tensor{Name: "weight/" + p.Name, Mem: p.W})
+		parts = append(parts, optim.Tensor{
+			Name: "weight/" + p.Name, N: p.Len(),
+			Read:  func(dst []float32) error { return r.model.Values(p, dst) },
+			Write: func(src []float32) error { return r.model.SetValues(p, src) },
+		})
 	}
-	parts = append(parts, r.optimizer.State()...)
-	if r.average != nil {
-		parts = append(parts, r.average.State()...)
-	}
-	return parts
+	return append(parts, r.updater.state()...)
 }
 
 // outputs are all tensors of a checkpoint.
 func (r *run) outputs() []safetensors.Output {
 	var out []safetensors.Output
 	for _, p := range r.parts() {
-		out = append(out, safetensors.Output{Name: p.Name, Shape: []int{p.Mem.Len()}, Read: func(dst []float32) error {
-			r.dev.Download(dst, p.Mem)
-			return r.dev.Sync()
-		}})
+		out = append(out, safetensors.Output{Name: p.Name, Shape: []int{p.N}, Read: p.Read})
 	}
 	for i, w := range r.best {
 		out = append(out, safetensors.Values("best/"+r.params[i].Name, []int{len(w)}, w))
@@ -69,19 +62,19 @@ func (r *run) outputs() []safetensors.Output {
 	return out
 }
 
-// restore takes everything over from a checkpoint of this run. A file that is not
-// what was saved is found out before anything changes.
-func (r *run) restore(file *safetensors.File, saved state) error {
+// takeOver reads all of a checkpoint of this run. A file that is not what was
+// saved is found out before anything changes.
+func (r *run) takeOver(file *safetensors.File, saved state) error {
 	if err := verify(file); err != nil {
 		return damagedError{err}
 	}
+	var values []float32
 	for _, p := range r.parts() {
-		values := make([]float32, p.Mem.Len())
+		values = slices.Grow(values[:0], p.N)[:p.N]
 		if err := file.Read(p.Name, values); err != nil {
 			return err
 		}
-		r.dev.Upload(p.Mem, values)
-		if err := r.dev.Sync(); err != nil {
+		if err := p.Write(values); err != nil {
 			return err
 		}
 	}
@@ -89,7 +82,7 @@ func (r *run) restore(file *safetensors.File, saved state) error {
 	if saved.Best != nil {
 		r.best = make([][]float32, len(r.params))
 		for i, p := range r.params {
-			r.best[i] = make([]float32, p.W.Len())
+			r.best[i] = make([]float32, p.Len())
 			if err := file.Read("best/"+p.Name, r.best[i]); err != nil {
 				return err
 			}
@@ -98,52 +91,6 @@ func (r *run) restore(file *safetensors.File, saved state) error {
 	parts := r.state.Parts // which the checkpoint may not say
 	r.state = saved
 	r.state.Parts = parts
-	r.optimizer.SetSteps(saved.Steps - saved.Skipped)
-	return nil
-}
-
-// digest is that of a checkpoint with the given state and tensors, which read
-// reads one after the other.
-func digest(state string, tensors []safetensors.Tensor, read func(i int, dst []float32) error) (string, error) {
-	h := sha256.New()
-	io.WriteString(h, state)
-	largest := 0
-	for _, t := range tensors {
-		largest = max(largest, t.Len())
-	}
-	values := make([]float32, largest)
-	for i, t := range tensors {
-		fmt.Fprintf(h, "\n%s %d\n", t.Name, t.Len())
-		part := values[:t.Len()]
-		if err := read(i, part); err != nil {
-			return "", fmt.Errorf("tensor %q: %w", t.Name, err)
-		}
-		hashFloats(h, part)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// hashFloats adds the bits of numbers.
-func hashFloats(h io.Writer, values []float32) {
-	raw := make([]byte, 0, 4<<14)
-	for piece := range slices.Chunk(values, 1<<14) {
-		raw = raw[:0]
-		for _, v := range piece {
-			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
-		}
-		h.Write(raw)
-	}
-}
-
-// verify compares a checkpoint with its digest.
-func verify(file *safetensors.File) error {
-	meta, tensors := file.Metadata(), file.Tensors()
-	got, err := digest(meta[stateKey], tensors, func(i int, dst []float32) error { return file.Read(tensors[i].Name, dst) })
-	if err != nil {
-		return err
-	}
-	if want := meta[digestKey]; got != want {
-		return fmt.Errorf("sha256 is %s, saved as %q", got, want)
-	}
+	r.updater.optimizer.SetSteps(saved.Steps - saved.Skipped)
 	return nil
 }

@@ -77,8 +77,10 @@ func open(t testing.TB, workers int) device.Device {
 func trained(m *chatglm.Model) [][]float32 {
 	var all [][]float32
 	for _, p := range m.Trainable() {
-		w := make([]float32, p.W.Len())
-		m.Device().Download(w, p.W)
+		w := make([]float32, p.Len())
+		if err := m.Values(p, w); err != nil {
+			panic(err)
+		}
 		all = append(all, w)
 	}
 	return all

@@ -42,7 +42,7 @@ func (o Options) gain(value, than float64) float64 {
 // measured: before the first step, after the last, and every EvalEvery.
 func (r *run) validationDue() bool {
 	s := r.state.Steps
-	if len(r.val) == 0 || r.state.Validated == s {
+	if len(r.data.val) == 0 || r.state.Validated == s {
 		return false
 	}
 	return s == 0 || s == r.plan.total || r.options.EvalEvery > 0 && s%r.options.EvalEvery == 0
@@ -52,9 +52,9 @@ func (r *run) validationDue() bool {
 // there is one, keeps them if they are the best so far and decides whether to
 // stop.
 func (r *run) validate(ctx context.Context) error {
-	if r.average != nil {
-		r.average.Swap()
-		defer r.average.Swap()
+	if r.updater.average != nil {
+		r.updater.average.Swap()
+		defer r.updater.average.Swap()
 	}
 	m, err := r.measure(ctx)
 	if err != nil {
@@ -99,7 +99,7 @@ func (r *run) lose() {
 func (r *run) measure(ctx context.Context) (measurement, error) {
 	var nll float64
 	var hits, targets int
-	for _, b := range r.val {
+	for _, b := range r.data.val {
 		if err := ctx.Err(); err != nil {
 			return measurement{}, err
 		}
@@ -114,7 +114,7 @@ func (r *run) measure(ctx context.Context) (measurement, error) {
 		if err != nil {
 			return measurement{}, fmt.Errorf("validation at step %d: %w", r.state.Steps, err)
 		}
-		r.hooks.Alive()
+		r.hooks.Heartbeat()
 		for i := range sums {
 			nll += sums[i]
 			targets += counts[i]
@@ -136,24 +136,28 @@ func (r *run) keep() error {
 	if r.best == nil {
 		r.best = make([][]float32, len(r.params))
 		for i, p := range r.params {
-			r.best[i] = make([]float32, p.W.Len())
+			r.best[i] = make([]float32, p.Len())
 		}
 	}
 	for i, p := range r.params {
-		r.dev.Download(r.best[i], p.W)
+		if err := r.model.Values(p, r.best[i]); err != nil {
+			return err
+		}
 	}
-	return r.dev.Sync()
+	return nil
 }
 
-// leave puts into the model what a run leaves there: the best weights, else their
+// finish puts into the model what a run leaves there: the best weights, else their
 // average, else the last ones.
-func (r *run) leave() error {
-	if r.average != nil {
-		r.average.Swap()
+func (r *run) finish() error {
+	if r.updater.average != nil {
+		r.updater.average.Swap()
 	}
 	if r.best != nil && r.state.BestStep != r.state.Steps {
 		for i, p := range r.params {
-			r.dev.Upload(p.W, r.best[i])
+			if err := r.model.SetValues(p, r.best[i]); err != nil {
+				return err
+			}
 		}
 	}
 	return r.dev.Sync()

@@ -22,7 +22,7 @@ func (o Options) Warnings() []string {
 
 // warnings are those of the options, and of what they mean for this data and
 // this model.
-func (r *run) warnings(held []Example) []string {
+func (r *run) warnings() []string {
 	all := r.options.Warnings()
 	if warmup, total := r.options.WarmupSteps, r.plan.total; warmup > total {
 		all = append(all, fmt.Sprintf("warmup_steps is %d and the training has %d: the learning rate ends at %.3g and never reaches learning_rate %g; set warmup_steps lower, or train longer",
@@ -32,7 +32,7 @@ func (r *run) warnings(held []Example) []string {
 	for _, set := range []struct {
 		name     string
 		examples []Example
-	}{{"training", r.train}, {"validation", held}} {
+	}{{"training", r.data.train}, {"validation", r.data.held}} {
 		sizes := lengths(set.examples)
 		sizes = slices.DeleteFunc(sizes, func(n int) bool { return n <= context })
 		if len(sizes) > 0 {

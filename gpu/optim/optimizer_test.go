@@ -22,19 +22,41 @@ func open(t testing.TB) device.Device {
 	return dev
 }
 
-// param makes a trainable parameter of the given weights.
-func param(t testing.TB, dev device.Device, weights ...float32) Param {
+// group makes trainable weights of their own memory.
+func group(t testing.TB, dev device.Device, weights ...float32) Group {
 	t.Helper()
-	w, err := dev.Alloc(len(weights))
+	w, g := tensor(t, dev, device.F32, len(weights)), tensor(t, dev, device.F32, len(weights))
+	copy(w.Floats(), weights)
+	p := &chatglm.Param{Name: "w", Shape: []int{len(weights)}, W: device.Dense(w), Grad: g}
+	return Group{Run: chatglm.Run{Params: []*chatglm.Param{p}, Offsets: []int{0}, Weights: device.Weights{W: w}, Grad: g}, Setting: Setting{Rate: 1}}
+}
+
+func tensor(t testing.TB, dev device.Device, f device.Format, n int) device.Tensor {
+	t.Helper()
+	x, err := device.NewTensor(dev, f, n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := dev.Alloc(len(weights))
+	return x
+}
+
+// factor is a number on the device.
+func factor(t testing.TB, dev device.Device, value float32) device.Tensor {
+	t.Helper()
+	x := tensor(t, dev, device.F32, 1)
+	x.Floats()[0] = value
+	return x
+}
+
+// optimizer follows rule with groups.
+func optimizer(t testing.TB, dev device.Device, rule Rule, groups ...Group) *Optimizer {
+	t.Helper()
+	o, err := New(dev, groups, rule)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dev.Upload(w, weights)
-	return Param{Param: &chatglm.Param{Name: "w", Shape: []int{len(weights)}, W: w, Grad: g}, Rate: 1}
+	t.Cleanup(o.Close)
+	return o
 }
 
 // start are the weights of the trajectories, and slope the gradient of each.
@@ -46,20 +68,18 @@ func slope(step, i int) float64 { return math.Cos(float64(step * (i + 1))) }
 func follow(t *testing.T, rule Rule, decay, lr, scale float32, want [][]float64) {
 	t.Helper()
 	dev := open(t)
-	p := param(t, dev, start...)
-	p.Decay = decay
-	o, err := New(dev, []Param{p}, rule, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer o.Close()
+	g := group(t, dev, start...)
+	g.Decay = decay
+	o := optimizer(t, dev, rule, g)
+	by := factor(t, dev, scale)
 	for s, weights := range want {
-		for i := range p.Grad.Host {
-			p.Grad.Host[i] = float32(slope(s+1, i) / float64(scale))
+		for i := range g.Grad.Floats() {
+			g.Grad.Floats()[i] = float32(slope(s+1, i) / float64(scale))
 		}
-		o.Step(lr, scale)
+		o.Step(lr, by)
+		o.Done()
 		for i, w := range weights {
-			if got := float64(p.W.Host[i]); math.Abs(got-w) > 2e-6*(1+math.Abs(w)) {
+			if got := float64(g.Weights.W.Floats()[i]); math.Abs(got-w) > 2e-6*(1+math.Abs(w)) {
 				t.Fatalf("step %d: weight %d is %.8g, want %.8g", s+1, i, got, w)
 			}
 		}
@@ -117,31 +137,27 @@ func TestLionAgainstItsFormula(t *testing.T) {
 	follow(t, Lion{Beta1: beta1, Beta2: beta2}, decay, lr, 0.25, want)
 }
 
-// TestRates: a parameter's rate multiplies the learning rate and nothing else.
+// TestRates: a group's rate multiplies the learning rate and nothing else.
 func TestRates(t *testing.T) {
 	dev := open(t)
+	one := factor(t, dev, 1)
 	for _, rule := range []Rule{AdamW{0.9, 0.999, 1e-8}, SGD{Momentum: 0.9}, Lion{0.9, 0.99}} {
-		slow, fast := param(t, dev, start...), param(t, dev, start...)
+		slow, fast := group(t, dev, start...), group(t, dev, start...)
 		fast.Rate = 4
-		a, err := New(dev, []Param{slow}, rule, 32)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := New(dev, []Param{fast}, rule, 32)
-		if err != nil {
-			t.Fatal(err)
-		}
+		a, b := optimizer(t, dev, rule, slow), optimizer(t, dev, rule, fast)
 		for s := 1; s <= 3; s++ {
 			for i := range start {
-				slow.Grad.Host[i] = float32(slope(s, i))
-				fast.Grad.Host[i] = slow.Grad.Host[i]
+				slow.Grad.Floats()[i] = float32(slope(s, i))
+				fast.Grad.Floats()[i] = float32(slope(s, i))
 			}
-			a.Step(0.04, 1)
-			b.Step(0.01, 1)
+			a.Step(0.04, one)
+			a.Done()
+			b.Step(0.01, one)
+			b.Done()
 		}
 		for i := range start {
-			if slow.W.Host[i] != fast.W.Host[i] {
-				t.Errorf("%T: weight %d is %g at rate 1 and 0.04, %g at rate 4 and 0.01", rule, i, slow.W.Host[i], fast.W.Host[i])
+			if x, y := slow.Weights.W.Floats()[i], fast.Weights.W.Floats()[i]; x != y {
+				t.Errorf("%T: weight %d is %g at rate 1 and 0.04, %g at rate 4 and 0.01", rule, i, x, y)
 			}
 		}
 	}
@@ -154,38 +170,37 @@ func TestRates(t *testing.T) {
 func TestEightBitsGoTheSameWay(t *testing.T) {
 	const n, steps = 5000, 300
 	dev := open(t)
+	one := factor(t, dev, 1)
 	for _, c := range []struct {
 		rule Rule
 		lr   float32
 	}{{AdamW{0.9, 0.999, 1e-8}, 0.02}, {SGD{Momentum: 0.9}, 0.02}, {SGD{Momentum: 0.9, Nesterov: true}, 0.02}, {Lion{0.9, 0.99}, 0.005}} {
 		distance := map[int]float64{}
 		for _, bits := range []int{32, 8} {
-			p := param(t, dev, make([]float32, n)...)
-			o, err := New(dev, []Param{p}, c.rule, bits)
-			if err != nil {
-				t.Fatal(err)
-			}
+			g := group(t, dev, make([]float32, n)...)
+			g.Narrow = isNarrow(n, bits)
+			o := optimizer(t, dev, c.rule, g)
 			for s := range steps {
-				for i, w := range p.W.Host {
+				for i, w := range g.Weights.W.Floats() {
 					noise := device.Uniform(uint64(s), uint64(i)) - 0.5
 					goal := 2*device.Uniform(999, uint64(i)) - 1
 					// Curvatures and noise of several orders of magnitude.
-					p.Grad.Host[i] = float32(math.Pow(10, -float64(i%3))) * (w - goal + noise)
+					g.Grad.Floats()[i] = float32(math.Pow(10, -float64(i%3))) * (w - goal + noise)
 				}
-				o.Step(c.lr*(1-float32(s)/steps), 1)
+				o.Step(c.lr*(1-float32(s)/steps), one)
+				o.Done()
 			}
-			for i, w := range p.W.Host {
+			for i, w := range g.Weights.W.Floats() {
 				goal := 2*device.Uniform(999, uint64(i)) - 1
 				distance[bits] += float64((w-goal)*(w-goal)) / n
 			}
 			taken := int64(0)
 			for _, s := range o.State() {
-				taken += 4 * int64(s.Mem.Len())
+				taken += 4 * int64(s.N)
 			}
-			if want := Bytes(c.rule, n, bits); taken != want {
+			if want := Bytes(c.rule, []Group{g}); taken != want {
 				t.Errorf("%T with %d bits takes %d bytes, Bytes says %d", c.rule, bits, taken, want)
 			}
-			o.Close()
 		}
 		t.Logf("%+v: %.5f with 32 bits, %.5f with 8", c.rule, distance[32], distance[8])
 		const before = 1.0 / 3 // mean square of the goals
@@ -196,40 +211,12 @@ func TestEightBitsGoTheSameWay(t *testing.T) {
 }
 
 func TestSmallParametersKeepAllBits(t *testing.T) {
-	if got := Bytes(AdamW{}, 4095, 8); got != 2*4*4095 {
-		t.Errorf("4095 values take %d bytes", got)
-	}
-	if got := Bytes(AdamW{}, 4096, 8); got != 2*(4096+4*16) {
-		t.Errorf("4096 values take %d bytes", got)
-	}
-}
-
-func TestAverage(t *testing.T) {
 	dev := open(t)
-	p := param(t, dev, 1, 2)
-	a, err := NewAverage(dev, []Param{p}, 0.5)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	want := []float64{1, 2}
-	for n := 1; n <= 20; n++ {
-		for i := range p.W.Host {
-			p.W.Host[i] = float32(slope(n, i))
-			d := min(0.5, float64(1+n)/float64(10+n))
-			want[i] = d*want[i] + (1-d)*slope(n, i)
+	for n, want := range map[int]int64{4095: 2 * 4 * 4095, 4096: 2 * (4096 + 4*16)} {
+		g := group(t, dev, make([]float32, n)...)
+		g.Narrow = isNarrow(n, 8)
+		if got := Bytes(AdamW{}, []Group{g}); got != want {
+			t.Errorf("%d values take %d bytes, want %d", n, got, want)
 		}
-		a.Add(n)
-	}
-	last := p.W.Host[0]
-	a.Swap()
-	for i, w := range want {
-		if got := float64(p.W.Host[i]); math.Abs(got-w) > 1e-6 {
-			t.Errorf("average %d is %g, want %g", i, got, w)
-		}
-	}
-	a.Swap()
-	if p.W.Host[0] != last {
-		t.Error("swapped twice, the weights are others")
 	}
 }

@@ -11,10 +11,13 @@ type AdamW struct {
 // Moments implements [Rule].
 func (AdamW) Moments() int { return 2 }
 
+// Signed implements [Rule]: the second moment is a mean of squares.
+func (AdamW) Signed(k int) bool { return k == 0 }
+
 // Update implements [Rule].
-func (a AdamW) Update(dev device.Device, p Param, m []device.Moment, step int, lr, gradScale float32) {
-	dev.AdamW(p.W, p.Grad, m[0], m[1], device.AdamW{
-		LR: lr, Beta1: a.Beta1, Beta2: a.Beta2, Eps: a.Eps, WeightDecay: p.Decay, Step: step, GradScale: gradScale,
+func (a AdamW) Update(dev device.Device, g Group, m []device.Moment, step int, lr float32, factor device.Tensor) {
+	dev.AdamW(g.Weights, g.Grad, m[0], m[1], factor, device.AdamW{
+		LR: lr, Beta1: a.Beta1, Beta2: a.Beta2, Eps: a.Eps, WeightDecay: g.Decay, Step: step,
 	})
 }
 
@@ -32,14 +35,17 @@ func (s SGD) Moments() int {
 	return 1
 }
 
+// Signed implements [Rule].
+func (SGD) Signed(int) bool { return true }
+
 // Update implements [Rule].
-func (s SGD) Update(dev device.Device, p Param, m []device.Moment, _ int, lr, gradScale float32) {
+func (s SGD) Update(dev device.Device, g Group, m []device.Moment, _ int, lr float32, factor device.Tensor) {
 	var of device.Moment
 	if len(m) > 0 {
 		of = m[0]
 	}
-	dev.SGD(p.W, p.Grad, of, device.SGD{
-		LR: lr, Momentum: s.Momentum, Nesterov: s.Nesterov, WeightDecay: p.Decay, GradScale: gradScale,
+	dev.SGD(g.Weights, g.Grad, of, factor, device.SGD{
+		LR: lr, Momentum: s.Momentum, Nesterov: s.Nesterov, WeightDecay: g.Decay,
 	})
 }
 
@@ -53,9 +59,12 @@ type Lion struct {
 // Moments implements [Rule].
 func (Lion) Moments() int { return 1 }
 
+// Signed implements [Rule].
+func (Lion) Signed(int) bool { return true }
+
 // Update implements [Rule].
-func (l Lion) Update(dev device.Device, p Param, m []device.Moment, _ int, lr, gradScale float32) {
-	dev.Lion(p.W, p.Grad, m[0], device.Lion{
-		LR: lr, Beta1: l.Beta1, Beta2: l.Beta2, WeightDecay: p.Decay, GradScale: gradScale,
+func (l Lion) Update(dev device.Device, g Group, m []device.Moment, _ int, lr float32, factor device.Tensor) {
+	dev.Lion(g.Weights, g.Grad, m[0], factor, device.Lion{
+		LR: lr, Beta1: l.Beta1, Beta2: l.Beta2, WeightDecay: g.Decay,
 	})
 }

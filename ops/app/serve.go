@@ -13,7 +13,6 @@ import (
 
 	"github.com/glmflow/glmflow/gpu"
 	"github.com/glmflow/glmflow/gpu/chatglm/tokenizer"
-	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/pipeline"
 	"github.com/glmflow/glmflow/pipeline/lineage"
 	"github.com/glmflow/glmflow/pipeline/trigger"
@@ -118,7 +117,7 @@ func (a *App) deps(ctx context.Context, names []string) (d stages.Deps, done fun
 	if !has("train") && !has("evaluate") {
 		return d, done, nil
 	}
-	dev, err := gpu.Open(a.Config.Device.Backend, device.Options{Workers: a.Config.Device.Workers, Precision: a.Config.Device.Precision})
+	dev, err := gpu.Open(a.Config.Device.Backend, a.Config.Device.Options())
 	if err != nil {
 		return d, done, err
 	}

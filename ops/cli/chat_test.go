@@ -88,7 +88,7 @@ func endless(t *testing.T, dir string) {
 	defer m.Close()
 	a := enc.Encode("a")
 	for _, p := range m.Params() {
-		values := make([]float32, p.W.Len())
+		values := make([]float32, p.Len())
 		switch {
 		case strings.HasSuffix(p.Name, "word_embeddings.weight"), strings.HasSuffix(p.Name, "norm.weight"):
 			for i := range values {
@@ -99,7 +99,9 @@ func endless(t *testing.T, dir string) {
 				values[int(a[len(a)-1])*c.HiddenSize+i] = 1
 			}
 		}
-		dev.Upload(p.W, values)
+		if err := m.SetValues(p, values); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := m.Save(dir); err != nil {
 		t.Fatal(err)

@@ -33,6 +33,7 @@ var errUnwell = errors.New("something is broken: see the lines that say fail")
 func newDoctorCommand(env Env) *cobra.Command {
 	var (
 		flow   flowFlags
+		ahead  planFlags
 		asJSON bool
 	)
 	c := &cobra.Command{
@@ -40,9 +41,20 @@ func newDoctorCommand(env Env) *cobra.Command {
 		Short: "Check this machine and the configuration, and say how to mend what is wrong",
 		Long: `doctor looks at the program, the device, CUDA, the tokenizer, the directory, the
 broker, the artifacts, the base model, the signing key and the console's address.
-Exit code 1 says that a check failed; warnings leave it at 0.`,
+Exit code 1 says that a check failed; warnings leave it at 0.
+
+With --plan it says what a training would take instead: bytes of weights,
+gradients, optimizer, activations and workspace, and about the time of a step, on
+this machine's device or on a GPU that is not at hand. Nothing is loaded.`,
+		Example: `  glmflow doctor
+  glmflow doctor --plan --model chatglm3-6b --weights stored --batch-tokens 2048
+  glmflow doctor --plan --shape chatglm3-6b --weights bf16 --batch-tokens 16384 --on h100-80gb
+  glmflow doctor --plan --method full --weights bf16 --gradient-bits 16 --optimizer-bits 8 --on h100-80gb`,
 		Args: wrong(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if ahead.wanted {
+				return ahead.run(c, env, asJSON)
+			}
 			findings := []finding{program()}
 			conf, err := flow.config(env)
 			if err != nil {
@@ -66,6 +78,7 @@ Exit code 1 says that a check failed; warnings leave it at 0.`,
 	jsonFlag(c.Flags(), &asJSON)
 	flow.add(c.Flags())
 	flow.addBase(c.Flags())
+	ahead.add(c.Flags())
 	return c
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/glmflow/glmflow/gpu"
 	"github.com/glmflow/glmflow/gpu/chatglm/tokenizer"
-	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/gpu/device/cuda"
 	"github.com/glmflow/glmflow/ops/config"
 )
@@ -31,7 +30,7 @@ func program() finding {
 }
 
 func checkDevice(c config.Device) finding {
-	dev, err := gpu.Open(c.Backend, device.Options{Workers: c.Workers, Precision: c.Precision})
+	dev, err := gpu.Open(c.Backend, c.Options())
 	if err != nil {
 		return finding{"device", broke, err.Error(), "choose device.backend auto, cpu or reference"}
 	}

@@ -19,6 +19,7 @@ import (
 type deviceFlags struct {
 	backend   string
 	precision string
+	isa       string
 	workers   int
 	weights   string
 }
@@ -26,6 +27,7 @@ type deviceFlags struct {
 func (f *deviceFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.backend, "device", "auto", "what to compute on: cpu (C kernels), reference (plain Go) or auto, the fastest there is")
 	flags.IntVar(&f.workers, "workers", 0, "threads; 0 is one a core. Results do not depend on it")
+	flags.StringVar(&f.isa, "isa", "", "instruction set of the C kernels (portable, avx2, avx512, avx512bf16, amx); without it the best that the processor has. Others differ in the last bits")
 	flags.StringVar(&f.precision, "precision", "fp32", "matrix products: fp32, or bf16 operands with fp32 sums")
 }
 
@@ -50,7 +52,7 @@ func (f deviceFlags) open() (device.Device, error) {
 	if f.workers < 0 {
 		return nil, usagef("--workers %d: want 0 (one a core) or more", f.workers)
 	}
-	return gpu.Open(f.backend, device.Options{Workers: f.workers, Precision: f.precision})
+	return gpu.Open(f.backend, device.Options{Workers: f.workers, Precision: f.precision, ISA: f.isa})
 }
 
 // require makes flags mandatory.
@@ -77,6 +79,11 @@ func (f deviceFlags) load(dir, adapter string) (model *chatglm.Model, done func(
 	if err != nil {
 		return nil, nil, err
 	}
+	return f.loadOn(dev, dir, adapter)
+}
+
+// loadOn is load on a device that is open; done closes it, and so does an error.
+func (f deviceFlags) loadOn(dev device.Device, dir, adapter string) (model *chatglm.Model, done func(), err error) {
 	if model, err = chatglm.OpenWith(dir, dev, chatglm.OpenOptions{Weights: f.weights}); err != nil {
 		return nil, nil, errors.Join(err, dev.Close())
 	}

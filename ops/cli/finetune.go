@@ -12,6 +12,7 @@ import (
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/checkpoint/atomicfile"
+	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/ops/term"
 )
@@ -91,7 +92,14 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 			return err
 		}
 	}
-	model, done, err := f.device.load(f.model, f.adapter)
+	dev, err := f.device.open()
+	if err != nil {
+		return err
+	}
+	if err := f.foresee(dev, train, val); err != nil {
+		return errors.Join(err, dev.Close())
+	}
+	model, done, err := f.device.loadOn(dev, f.model, f.adapter)
 	if err != nil {
 		return err
 	}
@@ -142,6 +150,19 @@ func (f *finetuneFlags) run(c *cobra.Command, env Env) (err error) {
 	bar.Done("train", summary(result))
 	fmt.Fprintln(c.OutOrStdout(), f.out)
 	return nil
+}
+
+// foresee refuses a training that does not fit, before anything is loaded.
+func (f *finetuneFlags) foresee(dev device.Device, train, val []row) error {
+	sketch := func(dry device.Device) (*chatglm.Model, error) {
+		return chatglm.SketchDir(f.model, f.adapter, dry, chatglm.OpenOptions{Weights: f.device.weights})
+	}
+	_, err := finetune.Foresee(dev, sketch, examples(train), examples(val), f.options)
+	var tight *finetune.DoesNotFitError
+	if errors.As(err, &tight) {
+		return fmt.Errorf("%w; `glmflow doctor --plan` says what other settings take", err)
+	}
+	return err
 }
 
 // checkPaths refuses to write over what is read, or over another result.

@@ -13,6 +13,7 @@ func addTrainingFlags(flags *pflag.FlagSet, o *finetune.Options, noShuffle *bool
 	flags.StringVar(&o.Decay, "decay", o.Decay, "how it falls afterwards: linear, cosine or constant")
 	flags.StringVar(&o.Optimizer, "optimizer", o.Optimizer, "adamw, sgd, or lion (which wants a --lr three to ten times smaller)")
 	flags.IntVar(&o.OptimizerBits, "optimizer-bits", o.OptimizerBits, "bits of a number that the optimizer remembers: 32, or 8 to save memory")
+	flags.IntVar(&o.GradientBits, "gradient-bits", o.GradientBits, "bits of a number of a gradient of weights that are kept in bf16: 32, or 16 to save memory")
 	flags.Float64Var(&o.Beta1, "beta1", o.Beta1, "decay of the first moment of adamw and lion")
 	flags.Float64Var(&o.Beta2, "beta2", o.Beta2, "decay of the second; 0 means 0.999 for adamw and 0.99 for lion")
 	flags.Float64Var(&o.Eps, "eps", o.Eps, "epsilon of adamw")

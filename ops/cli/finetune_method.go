@@ -26,7 +26,7 @@ func addMethodFlags(flags *pflag.FlagSet, o *finetune.Options) {
 	flags.IntVar(&o.Part.First, "freeze-all-but-first", o.Part.First, "train that many layers next to the embedding")
 	flags.StringSliceVar(&o.Part.Modules, "freeze-all-but-modules", o.Part.Modules, "train what has one of these in its name: mlp, self_attention, dense, layers.3, output_layer, …; within the chosen layers, if any")
 	flags.Float64Var(&o.LabelSmoothing, "label-smoothing", o.LabelSmoothing, "share of a target's probability that is wanted evenly on the whole vocabulary; 0.1 is usual")
-	flags.Float64Var(&o.Anchor, "anchor", o.Anchor, "weight of KL(base‖tuned), against forgetting; with lora and ptuning, 0.1 to 1 is usual")
+	flags.Float64Var(&o.KL, "kl", o.KL, "weight of KL(base‖tuned), against forgetting; with lora and ptuning, 0.1 to 1 is usual")
 	flags.Float64Var(&o.Noise, "noise", o.Noise, "uniform noise on the embeddings (NEFTune's α), against learning by heart; 5 is usual")
 }
 

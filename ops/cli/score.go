@@ -12,6 +12,7 @@ import (
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
+	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/ops/term"
 )
 
@@ -247,21 +248,21 @@ func gradients(ctx context.Context, model *chatglm.Model, rows []row, batchToken
 	if targets == 0 {
 		return nil, errors.New("gradients: no conversation has a target")
 	}
+	dev := model.Device()
 	for rest := rows; len(rest) > 0; {
 		n := take(rest, batchTokens)
-		if _, _, err := model.Accumulate(packRows(rest[:n]), 1/float32(targets), 0); err != nil {
+		if _, err := model.Accumulate(packRows(rest[:n]), 1/float32(targets), 0); err != nil {
 			return nil, err
 		}
-		if err := ctx.Err(); err != nil {
+		if err := errors.Join(ctx.Err(), dev.Sync()); err != nil {
 			return nil, err
 		}
 		rest = rest[n:]
 	}
-	dev := model.Device()
 	var out []safetensors.Output
 	for _, p := range model.Trainable() {
 		out = append(out, safetensors.Output{Name: p.Name, Shape: p.Shape, Read: func(dst []float32) error {
-			dev.Download(dst, p.Grad)
+			dev.Download(device.Raw(dst), p.Grad.Mem)
 			return dev.Sync()
 		}})
 	}

@@ -182,7 +182,9 @@ func TestGradientsOfAPrefixAreWithoutDropout(t *testing.T) {
 			}
 		}
 	}
-	dev.Download(weights, prefix.W)
+	if err := m.Values(prefix, weights); err != nil {
+		t.Fatal(err)
+	}
 	at := 0
 	for i, g := range grad {
 		if math.Abs(float64(g)) > math.Abs(float64(grad[at])) {
@@ -192,7 +194,9 @@ func TestGradientsOfAPrefixAreWithoutDropout(t *testing.T) {
 	meanLoss := func(moved float32) float64 {
 		changed := slices.Clone(weights)
 		changed[at] += moved
-		dev.Upload(prefix.W, changed)
+		if err := m.SetValues(prefix, changed); err != nil {
+			t.Fatal(err)
+		}
 		nll, targets, err := m.Loss(packRows(rows))
 		if err != nil {
 			t.Fatal(err)
@@ -223,7 +227,9 @@ func TestLossThatIsNoNumber(t *testing.T) {
 	broken := m.Params()[2]
 	values := make([]float32, broken.Len())
 	values[7] = float32(math.Inf(1))
-	dev.Upload(broken.W, values)
+	if err := m.SetValues(broken, values); err != nil {
+		t.Fatal(err)
+	}
 	if err := m.Save(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/pipeline/window"
 	"github.com/glmflow/glmflow/stages/clean"
 	"github.com/glmflow/glmflow/stages/evaluate"
@@ -77,6 +78,15 @@ type Device struct {
 	Workers int `yaml:"workers" env:"WORKERS"`
 	// Precision of matrix products: "bf16" or "fp32". Default "bf16".
 	Precision string `yaml:"precision" env:"PRECISION"`
+	// ISA is the instruction set of the host's kernels: "avx2", "avx512", …. Machines
+	// of different processors get the same bits where all are told the same. Default
+	// "", the best that the processor has.
+	ISA string `yaml:"isa" env:"ISA"`
+}
+
+// Options are those that the device is opened with.
+func (d Device) Options() device.Options {
+	return device.Options{Workers: d.Workers, Precision: d.Precision, ISA: d.ISA}
 }
 
 // Console says where the console and the metrics are served.

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/glmflow/glmflow/gpu"
-	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/ops/app"
 	"github.com/glmflow/glmflow/ops/config"
@@ -105,7 +104,7 @@ func settings(c config.Config, dir, base string) config.Config {
 
 // base finds or trains the base model.
 func base(ctx context.Context, o Options, cache string, show *display) (dir, kind string, err error) {
-	dev, err := gpu.Open(o.Config.Device.Backend, device.Options{Workers: o.Config.Device.Workers, Precision: o.Config.Device.Precision})
+	dev, err := gpu.Open(o.Config.Device.Backend, o.Config.Device.Options())
 	if err != nil {
 		return "", "", err
 	}

@@ -49,9 +49,9 @@ if [[ -n ${LOGS:-} ]]; then
 	"$1" tokenize --model "${MODEL:?give MODEL, the directory with the vocabulary for LOGS}" --data "$LOGS" --max-length 512 >"$rows"
 elif [[ ! -s $rows ]]; then
 	echo "running the demo in $cache/demo for its conversations" >&2
-	"$1" demo --dir "$cache/demo" >&2
+	GLMFLOW_CACHE=$cache/base "$1" demo --dir "$cache/demo" >&2
 	for log in "$cache"/demo/demo/logs/*/*; do
-		"$1" tokenize --model "$cache"/demo/cache/demo-base-*/ --data "$log" --max-length 512
+		"$1" tokenize --model "$cache"/base/demo-base-*[0-9a-f]/ --data "$log" --max-length 512
 	done >"$rows.part"
 	mv "$rows.part" "$rows"
 fi

@@ -81,11 +81,11 @@ func (w *world) train(dev device.Device, m *chatglm.Model) {
 		targets += targetsOf(row)
 	}
 	for step := range 6 {
-		_, _, err := m.Accumulate(chatglm.Pack(seqs), 1/float32(targets), uint64(step))
+		_, err := m.Accumulate(chatglm.Pack(seqs), 1/float32(targets), uint64(step))
 		must(w.t, err)
 		for _, p := range m.Trainable() {
-			dev.Axpy(p.W, -0.5, p.Grad)
-			dev.Zero(p.Grad)
+			dev.Axpy(p.Tensor(), -0.5, p.Grad)
+			dev.Zero(p.Grad.Mem)
 		}
 	}
 }

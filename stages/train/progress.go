@@ -31,9 +31,9 @@ func (p *progress) step(i finetune.StepInfo) {
 	p.job.Report(p.last)
 }
 
-// alive renews the lease within a step or a validation: it repeats where the
+// heartbeat renews the lease within a step or a validation: it repeats where the
 // training stands, without measurements.
-func (p *progress) alive() {
+func (p *progress) heartbeat() {
 	p.last.Values = nil
 	p.job.Report(p.last)
 }

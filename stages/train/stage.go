@@ -75,7 +75,14 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 	if err != nil {
 		return err
 	}
-	model, err := s.open(ctx, job, base, from)
+	dir, adapter, err := s.place(ctx, job, base, from)
+	if err != nil {
+		return err
+	}
+	model, err := s.open(dir, adapter, data)
+	if hopeless(err) {
+		return pipeline.Park(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -86,10 +93,10 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 	}
 	p := newProgress(job)
 	result, err := finetune.Run(ctx, model, data.train, data.validation, s.config.Options, finetune.Hooks{
-		OnStep:  p.step,
-		Alive:   p.alive,
-		State:   job.State(),
-		Scratch: scratch,
+		OnStep:    p.step,
+		Heartbeat: p.heartbeat,
+		State:     job.State(),
+		Scratch:   scratch,
 		// The state is the job's own: what an earlier delivery saved under another
 		// configuration is of no use any more.
 		Overwrite: true,
@@ -97,7 +104,7 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 		Base:      from.Base + " " + from.Parent,
 		Log:       job.Log(),
 	})
-	if errors.Is(err, finetune.ErrDiverged) || errors.Is(err, finetune.ErrNoTargets) || errors.Is(err, chatglm.ErrNotFinite) {
+	if hopeless(err) {
 		return pipeline.Park(err)
 	}
 	if err != nil {
@@ -113,6 +120,12 @@ func (s *Stage) Run(ctx context.Context, job *pipeline.Job) error {
 	}
 	job.Log().Info("trained", "steps", result.Steps, "best_step", result.BestStep, "files", files)
 	return pipeline.Emit(job, schemas.Adapter, row)
+}
+
+// hopeless reports an error that comes again however often the job is tried.
+func hopeless(err error) bool {
+	var tight *finetune.DoesNotFitError
+	return errors.As(err, &tight) || errors.Is(err, finetune.ErrDiverged) || errors.Is(err, finetune.ErrNoTargets) || errors.Is(err, chatglm.ErrNotFinite)
 }
 
 // row describes what came of a job.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/glmflow/glmflow/gpu/chatglm"
 	"github.com/glmflow/glmflow/gpu/checkpoint/peft"
+	"github.com/glmflow/glmflow/gpu/device"
 	"github.com/glmflow/glmflow/gpu/finetune"
 	"github.com/glmflow/glmflow/pipeline"
 	"github.com/glmflow/glmflow/pipeline/artifact"
@@ -128,19 +129,27 @@ func sameLayers(a, b []string) bool {
 	return slices.Equal(canonical(a), canonical(b))
 }
 
-// open loads the model that the job starts from. The caller closes it.
-func (s *Stage) open(ctx context.Context, job *pipeline.Job, base string, from start) (*chatglm.Model, error) {
-	dir, adapter := base, ""
-	if from.Parent != "" {
-		tree, err := job.Store().Checkout(ctx, artifact.Digest(from.Parent))
-		if err != nil {
-			return nil, err
-		}
-		if finetune.Whole(s.config.Method) {
-			dir = tree
-		} else {
-			adapter = tree
-		}
+// place is the directory of the model that the job starts from, and that of the
+// adapter on top of it, "" for none.
+func (s *Stage) place(ctx context.Context, job *pipeline.Job, base string, from start) (dir, adapter string, err error) {
+	if from.Parent == "" {
+		return base, "", nil
+	}
+	tree, err := job.Store().Checkout(ctx, artifact.Digest(from.Parent))
+	if finetune.Whole(s.config.Method) {
+		return tree, "", err
+	}
+	return base, tree, err
+}
+
+// open loads the model that the job starts from, if there is memory to train it.
+// The caller closes it.
+func (s *Stage) open(dir, adapter string, data data) (*chatglm.Model, error) {
+	sketch := func(dry device.Device) (*chatglm.Model, error) {
+		return chatglm.SketchDir(dir, adapter, dry, chatglm.OpenOptions{})
+	}
+	if _, err := finetune.Foresee(s.deps.Device, sketch, data.train, data.validation, s.config.Options); err != nil {
+		return nil, err
 	}
 	model, err := chatglm.Open(dir, s.deps.Device)
 	if err != nil || adapter == "" {

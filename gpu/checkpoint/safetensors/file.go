@@ -1,11 +1,9 @@
 package safetensors
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
 
@@ -155,26 +153,22 @@ func (f *File) Read(name string, dst []float32) error {
 		if _, err := f.r.ReadAt(piece, offset); err != nil {
 			return fmt.Errorf("%s: tensor %q: offset %d: %w", f.name, name, offset, err)
 		}
-		decode(t.DType, part, piece)
+		t.DType.Decode(part, piece)
 		offset += int64(len(piece))
 	}
 	return nil
 }
 
-func decode(d DType, dst []float32, raw []byte) {
+// Decode widens little-endian elements of the type; ok is false for one that it
+// does not know.
+func (d DType) Decode(dst []float32, raw []byte) (ok bool) {
 	switch d {
 	case F32:
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-		}
+		half.DecodeF32(dst, raw)
 	case BF16:
-		for i := range dst {
-			dst[i] = half.BF16(binary.LittleEndian.Uint16(raw[2*i:]))
-		}
+		half.DecodeBF16(dst, raw)
 	case F16:
-		for i := range dst {
-			dst[i] = half.F16(binary.LittleEndian.Uint16(raw[2*i:]))
-		}
+		half.DecodeF16(dst, raw)
 	case I8:
 		for i := range dst {
 			dst[i] = float32(int8(raw[i]))
@@ -183,19 +177,24 @@ func decode(d DType, dst []float32, raw []byte) {
 		for i := range dst {
 			dst[i] = float32(raw[i])
 		}
+	default:
+		return false
 	}
+	return true
 }
 
+// encode appends src to raw.
 func encode(d DType, raw []byte, src []float32) []byte {
-	for _, v := range src {
-		switch d {
-		case F32:
-			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
-		case BF16:
-			raw = binary.LittleEndian.AppendUint16(raw, half.ToBF16(v))
-		case F16:
-			raw = binary.LittleEndian.AppendUint16(raw, half.ToF16(v))
-		}
+	size, _ := d.size()
+	at := len(raw)
+	raw = slices.Grow(raw, len(src)*int(size))[:at+len(src)*int(size)]
+	switch d {
+	case F32:
+		half.EncodeF32(raw[at:], src)
+	case BF16:
+		half.EncodeBF16(raw[at:], src)
+	case F16:
+		half.EncodeF16(raw[at:], src)
 	}
 	return raw
 }

@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/glmflow/glmflow/gpu/checkpoint/safetensors"
-	"github.com/glmflow/glmflow/gpu/half"
 )
 
 // A Tensor is one entry of the dictionary in a file.
@@ -282,24 +281,12 @@ func (f *File) Read(name string, dst []float32) error {
 }
 
 func decode(d safetensors.DType, dst []float32, raw []byte) error {
-	switch d {
-	case safetensors.F32:
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-		}
-	case safetensors.F16:
-		for i := range dst {
-			dst[i] = half.F16(binary.LittleEndian.Uint16(raw[2*i:]))
-		}
-	case safetensors.BF16:
-		for i := range dst {
-			dst[i] = half.BF16(binary.LittleEndian.Uint16(raw[2*i:]))
-		}
-	case "F64":
+	switch {
+	case d == "F64":
 		for i := range dst {
 			dst[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:])))
 		}
-	default:
+	case d != safetensors.F32 && d != safetensors.F16 && d != safetensors.BF16 || !d.Decode(dst, raw):
 		return fmt.Errorf("its elements are %s: want F32, F16, BF16 or F64", d)
 	}
 	return nil

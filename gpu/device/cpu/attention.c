@@ -1,278 +1,170 @@
-// Attention over packed sequences, a block of queries by a block of keys at a
-// time with a running softmax, as in FlashAttention
-// (https://arxiv.org/abs/2205.14135). Blocks above the diagonal and across
-// sequences are never touched.
+// Attention over packed sequences, forward: a block of queries of one head is a
+// task, and goes through the blocks of keys before it. attention.h has the ladder.
 //
-// Scores want keys with their dimensions as rows; a first phase transposes
-// every block of keys once, for all the query heads that read it.
-//
-// A prefix is cut into blocks as well. They come after those of the pack, and
+// A prefix is cut into blocks as well. They stand before those of the pack, and
 // every query reads all of them.
 #include "attention.h"
 
 #include <math.h>
-#include <string.h>
 
-// What a worker has of its own: scores, their gradients or sums and tops of their
-// rows, then room for packing.
-enum { LOCAL = 2 * BLOCK * BLOCK + 2 * BLOCK };
+shape shape_of(const cpu *d, heads s) {
+	const flash *f = d->bf16 && d->isa->pairs.pair ? &d->isa->pairs : &d->isa->singles;
+	long wide = parts(s.d, 16 * f->pair) * 16 * f->pair;
+	return (shape){.isa = d->isa, .f = f, .s = s, .per = s.a / s.g, .wide = wide, .words = BLOCK * wide / f->pair, .scale = (float)M_LOG2E / sqrtf((float)s.d)};
+}
 
-struct attention {
-	cpu *d;
-	heads s;
-	const float *qkv, *dout, *o, *lse;
-	float *out, *out_lse, *dqkv;
-	const int32_t *starts;
-	prefix p, dp;
-	const span *blocks;
-	long n, count, fixed; // sequences, blocks of the pack, blocks of the prefix
-	float *keys, *values; // transposed: [block, G, D, BLOCK]
-	float *dk, *dv;      // of each query head by itself: [M, A, D]
-	float *pk, *pv;      // those of the prefix: [N, A, D]
-	float *delta;        // [M, A]: Σ do·o
-	float *local;        // of each worker
+long queries_floats(const shape *a) { return whole_lines(a->words) + BLOCK * a->wide + 3 * BLOCK + BLOCK * BLOCK; }
+
+queries queries_in(const shape *a, float *memory) {
+	queries q = {.q = (uint32_t *)(void *)cut(&memory, a->words)};
+	q.o = cut(&memory, BLOCK * a->wide);
+	q.top = cut(&memory, BLOCK);
+	q.sum = cut(&memory, BLOCK);
+	q.keep = cut(&memory, BLOCK);
+	q.scores = cut(&memory, BLOCK * BLOCK);
+	return q;
+}
+
+void queries_begin(queries *q) {
+	q->seen = 0;
+	for (long l = 0; l < BLOCK; l++) {
+		q->top[l] = -INFINITY;
+		q->sum[l] = 0;
+	}
+}
+
+void scores_of(const shape *a, float *scores, left_operand keys, const uint32_t *columns, long rows, long lanes, long blind) {
+	const flash *f = a->f;
+	long words = a->wide / f->pair, first = blind ? HALF : rows;
+	f->product(scores, BLOCK, keys, columns, BLOCK, sixteens(first), lanes, words, 0);
+	if (!blind) return;
+	keys.at = (const uint32_t *)keys.at + HALF * keys.row;
+	f->product(scores + HALF * BLOCK + blind, BLOCK, keys, columns + blind, BLOCK, sixteens(rows - HALF), lanes - blind, words, 0);
+}
+
+void sum_over(const shape *a, float *sums, left_operand values, const float *p, long rows, long lanes, long blind, int add) {
+	const flash *f = a->f;
+	long half = HALF / f->pair;
+	f->product(sums, BLOCK, values, p, BLOCK, a->wide, lanes, depth(a, blind ? HALF : rows), add);
+	if (!blind) return;
+	values.at = (const uint32_t *)values.at + half * values.k;
+	f->product(sums + blind, BLOCK, values, p + half * BLOCK + blind, BLOCK, a->wide, lanes - blind, depth(a, rows - HALF), 1);
+}
+
+void queries_see(const shape *a, queries *q, left_operand keys, left_operand values, long rows, const int32_t *limit) {
+	long lanes = lanes_for(a, q->lanes), none = blind(limit, rows, lanes);
+	scores_of(a, q->scores, keys, q->q, rows, lanes, none);
+	// The probabilities take the place of their scores.
+	if (a->f->softmax(q->scores, q->scores, lanes, rows, limit, a->scale, q->top, q->sum, q->keep) && q->seen)
+		a->isa->scale_lanes(q->o, q->keep, a->wide, lanes);
+	sum_over(a, q->o, values, q->scores, rows, lanes, none, q->seen);
+	q->seen = 1;
+}
+
+void queries_answer(const shape *a, const queries *q, tensor o, const long *at) {
+	for (long l = 0; l < BLOCK; l++) q->keep[l] = 1 / q->sum[l];
+	a->isa->rows_out(o, at, q->o, q->keep, q->lanes, a->s.d);
+}
+
+void columns_of(const shape *a, void *to, void *spare, tensor x, const long *at, long rows) {
+	long padded = parts(rows, 32) * 32, words = a->wide / a->f->pair;
+	a->f->left(spare, a->wide, x, at, rows, padded, a->s.d);
+	a->isa->turn(to, BLOCK, spare, words, padded, words);
+}
+
+void keys_of(const shape *a, void *to, tensor x, const long *at, long rows) { a->f->left(to, a->wide, x, at, rows, BLOCK, a->s.d); }
+
+void values_of(const shape *a, void *to, void *spare, tensor x, const long *at, long rows) {
+	long pair = a->f->pair;
+	if (pair == 1) {
+		keys_of(a, to, x, at, rows);
+		return;
+	}
+	a->f->right(spare, a->wide, x, at, rows, BLOCK, a->s.d);
+	a->isa->turn(to, BLOCK / pair, spare, a->wide, BLOCK / pair, a->wide);
+}
+
+blocks blocks_of(const cpu *d, const pass *p, tensor qkv, heads s, prefix x) {
+	long fixed = parts(x.n, BLOCK);
+	return (blocks){shape_of(d, s), p, qkv, x, fixed, fixed + p->span_count};
+}
+
+block prefix_block(prefix x, heads s, long i, long g) {
+	long at = i * BLOCK * x.stride + g * s.d;
+	return (block){{F32, x.k + at}, {F32, x.v + at}, x.stride, least(BLOCK, x.n - i * BLOCK)};
+}
+
+block block_of(const blocks *b, long i, long g) {
+	heads s = b->shape.s;
+	if (i < b->fixed) return prefix_block(b->x, s, i, g);
+	span r = b->p->spans[i - b->fixed];
+	tensor row = skip(b->qkv, r.first * width(s));
+	return (block){skip(row, k_at(s, g)), skip(row, v_at(s, g)), width(s), r.rows};
+}
+
+struct forward {
+	blocks b;
+	tensor o;
+	float *lse;
+	uint32_t *keys; // and values, of each block and group
+	float *local;   // of each worker
 	long local_floats;
-	float root;          // 1/√D
 };
 
-// multiplied is a product of blocks; local is the worker's memory.
-static void multiplied(const struct attention *a, float *local, float *c, long ldc, const float *x, long x_row, long x_col, const float *y, long ldy, long m, long n, long k, int add) {
-	piece(a->d, (uint32_t *)(void *)(local + LOCAL), c, ldc, x, x_row, x_col, y, ldy, m, n, k, add);
+// pack_task prepares one block of keys and values for all queries.
+static void pack_task(const struct forward *j, long i, float *spare) {
+	const shape *a = &j->b.shape;
+	block b = block_of(&j->b, i / a->s.g, i % a->s.g);
+	places at = every(0, b.stride, b.rows);
+	uint32_t *to = j->keys + i * 2 * a->words;
+	keys_of(a, to, b.k, at.of, b.rows);
+	values_of(a, to + a->words, spare, b.v, at.of, b.rows);
 }
 
-// A lines is rows of floats that are `next` apart.
-typedef struct lines { const float *first; long next; } lines;
-
-static lines keys_of(const struct attention *a, long block, long g) {
-	span b = a->blocks[block];
-	if (block >= a->count) return (lines){a->p.k + b.first * a->p.stride + g * a->s.d, a->p.stride};
-	return (lines){key(a->qkv + b.first * width(a->s), a->s, g), width(a->s)};
-}
-
-static lines values_of(const struct attention *a, long block, long g) {
-	span b = a->blocks[block];
-	if (block >= a->count) return (lines){a->p.v + b.first * a->p.stride + g * a->s.d, a->p.stride};
-	return (lines){value(a->qkv + b.first * width(a->s), a->s, g), width(a->s)};
-}
-
-// transpose_task transposes the keys, and the values where wanted, of one
-// block and one group; lanes beyond the block are zero.
-static void transpose_task(const struct attention *a, long i) {
-	long block = i / a->s.g, g = i % a->s.g, rows = a->blocks[block].rows, at = i * a->s.d * BLOCK;
-	lines k = keys_of(a, block, g), v = values_of(a, block, g);
-	a->d->isa->transpose(a->keys + at, BLOCK, k.first, k.next, 1, rows, a->s.d);
-	if (a->values) a->d->isa->transpose(a->values + at, BLOCK, v.first, v.next, 1, rows, a->s.d);
-}
-
-// forward_task is one query head of one block of queries.
-static void forward_task(const struct attention *a, long i, int worker) {
+// forward_task is one head of one span of queries.
+static void forward_task(const struct forward *j, long i, queries *q) {
+	const shape *a = &j->b.shape;
 	heads s = a->s;
-	const isa *k = a->d->isa;
-	long qb = i / s.a, head = i % s.a, g = head / (s.a / s.g);
-	span q = a->blocks[qb];
-	float *scores = a->local + worker * a->local_floats, *sum = scores + BLOCK * BLOCK, *top = sum + BLOCK;
-	float *o = a->out + q.first * s.a * s.d + head * s.d;
-	const float *query = a->qkv + q.first * width(s) + head * s.d;
-	for (long r = 0; r < q.rows; r++) {
-		top[r] = -INFINITY;
-		sum[r] = 0;
+	long head = i % s.a, g = head / a->per, own = i / s.a;
+	span r = j->b.p->spans[own];
+	places at = every(r.first * width(s) + q_at(s, head), width(s), r.rows);
+	int32_t limit[BLOCK];
+	for (long l = 0; l < BLOCK; l++) limit[l] = (int32_t)l + 1;
+	q->lanes = r.rows;
+	queries_begin(q);
+	columns_of(a, q->q, q->o, j->b.qkv, at.of, r.rows);
+	for (long k = 0; k < j->b.fixed + own + 1; k++) {
+		if (k == j->b.fixed) k += first_span(j->b.p, own);
+		const uint32_t *keys = j->keys + (k * s.g + g) * 2 * a->words;
+		queries_see(a, q, keys_in(a, keys), values_in(a, keys + a->words), block_of(&j->b, k, g).rows, k == j->b.fixed + own ? limit : NULL);
 	}
-	long first = qb;
-	while (first > 0 && a->blocks[first - 1].sequence == q.sequence) first--;
-	for (long i = 0; i < a->fixed + qb - first + 1; i++) {
-		long kb = i < a->fixed ? a->count + i : first + i - a->fixed, rows = a->blocks[kb].rows;
-		lines values = values_of(a, kb, g);
-		multiplied(a, scores, scores, BLOCK, query, width(s), 1, a->keys + (kb * s.g + g) * s.d * BLOCK, BLOCK, q.rows, BLOCK, s.d, 0);
-		for (long r = 0; r < q.rows; r++) {
-			float keep = k->softmax_step(scores + r * BLOCK, kb == qb ? r + 1 : rows, a->root, top + r, sum + r);
-			if (i > 0 && keep != 1) k->scale(o + r * s.a * s.d, keep, s.d);
-		}
-		multiplied(a, scores, o, s.a * s.d, scores, BLOCK, 1, values.first, values.next, q.rows, s.d, rows, i > 0);
-	}
-	for (long r = 0; r < q.rows; r++) {
-		k->scale(o + r * s.a * s.d, 1 / sum[r], s.d);
-		a->out_lse[(q.first + r) * s.a + head] = top[r] + (float)log((double)sum[r]);
-	}
+	at = every(r.first * s.a * s.d + head * s.d, s.a * s.d, r.rows);
+	queries_answer(a, q, j->o, at.of);
+	for (long l = 0; l < r.rows; l++) j->lse[(r.first + l) * s.a + head] = (q->top[l] + log2f(q->sum[l])) * (float)M_LN2;
 }
 
 static void forward_body(team *t, int worker, void *job) {
-	const struct attention *a = job;
-	for (long i; (i = team_claim(t)) < (a->count + a->fixed) * a->s.g;) transpose_task(a, i);
+	const struct forward *j = job;
+	const shape *a = &j->b.shape;
+	float *local = j->local + worker * j->local_floats;
+	for (long i; (i = team_claim(t)) < j->b.all * a->s.g;) pack_task(j, i, local);
 	team_barrier(t);
-	// The last block of a sequence has the most keys: begin at the end.
-	long tasks = a->count * a->s.a;
-	piece_begin(a->d);
-	for (long i; (i = team_claim(t)) < tasks;) forward_task(a, tasks - 1 - i, worker);
-	piece_end(a->d);
+	// The last span of a sequence has the most keys: begin at the end.
+	queries q = queries_in(a, local);
+	long tasks = j->b.p->span_count * a->s.a;
+	if (a->f->begin) a->f->begin();
+	for (long i; (i = team_claim(t)) < tasks;) forward_task(j, tasks - 1 - i, &q);
+	if (a->f->end) a->f->end();
 }
 
-// prepare cuts the pack into blocks and reserves the scratch memory.
-static int prepare(struct attention *a, int backward) {
-	heads s = a->s;
-	long rows = a->starts[a->n], most = parts(rows, BLOCK) + a->n + parts(a->p.n, BLOCK), each = most * s.g * s.d * BLOCK;
-	int workers = team_workers(a->d->team);
-	span *blocks = scratch(a->d, GATHERED, (size_t)most * sizeof(span));
-	a->keys = scratch(a->d, TRANSPOSED, 4 * (size_t)each * (backward ? 2 : 1));
-	long longest = BLOCK > s.d ? BLOCK : s.d;
-	a->local_floats = LOCAL + piece_words(a->d, BLOCK, longest, longest);
-	a->local = scratch(a->d, PER_WORKER, 4 * (size_t)(a->local_floats * workers));
-	if (!blocks || !a->keys || !a->local) return 0;
-	a->count = spans(blocks, a->starts, a->n);
-	int32_t whole[2] = {0, (int32_t)a->p.n};
-	a->fixed = spans(blocks + a->count, whole, 1);
-	a->blocks = blocks;
-	a->root = 1 / sqrtf((float)s.d);
-	if (!backward) return 1;
-	a->values = a->keys + each;
-	a->dk = scratch(a->d, PARTIAL, 4 * (size_t)(s.a * (rows * (2 * s.d + 1) + a->p.n * 2 * s.d)));
-	if (!a->dk) return 0;
-	a->dv = a->dk + rows * s.a * s.d;
-	a->pk = a->dv + rows * s.a * s.d;
-	a->pv = a->pk + a->p.n * s.a * s.d;
-	a->delta = a->pv + a->p.n * s.a * s.d;
-	return 1;
-}
-
-static int worth_a_team(const struct attention *a) { return (long)a->starts[a->n] * a->s.a * a->s.d > 1 << 13; }
-
-void cpu_attention(cpu *d, float *o, float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p) {
-	struct attention a = {.d = d, .s = s, .qkv = qkv, .out = o, .out_lse = lse, .starts = starts, .n = n, .p = p};
-	if (prepare(&a, 0)) team_run(d->team, worth_a_team(&a), forward_body, &a);
-}
-
-// delta_task is Σ do·o of one block.
-static void delta_task(const struct attention *a, span b) {
-	heads s = a->s;
-	for (long i = b.first * s.a; i < (b.first + b.rows) * s.a; i++) a->delta[i] = a->d->isa->inner(a->dout + i * s.d, a->o + i * s.d, s.d);
-}
-
-// pair_task is one block of queries against one of keys, for one head:
-//
-//	P = exp(q·kᵀ/√D − lse)    dS = P ⊙ (do·vᵀ − δ)/√D
-static void pair_task(const struct attention *a, long qb, long kb, long head, float *p) {
-	heads s = a->s;
-	const isa *k = a->d->isa;
-	long g = head / (s.a / s.g), w = width(s), wide = s.a * s.d;
-	span q = a->blocks[qb], b = a->blocks[kb];
-	float *ds = p + BLOCK * BLOCK;
-	const float *query = a->qkv + q.first * w + head * s.d, *dout = a->dout + q.first * wide + head * s.d;
-	long at = (kb * s.g + g) * s.d * BLOCK;
-	multiplied(a, p, p, BLOCK, query, w, 1, a->keys + at, BLOCK, q.rows, BLOCK, s.d, 0);
-	multiplied(a, p, ds, BLOCK, dout, wide, 1, a->values + at, BLOCK, q.rows, BLOCK, s.d, 0);
-	for (long r = 0; r < q.rows; r++) {
-		long i = (q.first + r) * s.a + head;
-		k->scores_backward(p + r * BLOCK, ds + r * BLOCK, qb == kb ? r + 1 : b.rows, a->root, a->lse[i], a->delta[i]);
-	}
-}
-
-// query_task is dq (+)= dS·k of a pair.
-static void query_task(const struct attention *a, long qb, long kb, long head, float *p, int add) {
-	heads s = a->s;
-	span q = a->blocks[qb];
-	lines keys = keys_of(a, kb, head / (s.a / s.g));
-	multiplied(a, p, a->dqkv + q.first * width(s) + head * s.d, width(s), p + BLOCK * BLOCK, BLOCK, 1, keys.first, keys.next, q.rows, s.d, a->blocks[kb].rows, add);
-}
-
-// key_task is dv (+)= Pᵀ·do and dk (+)= dSᵀ·q of a pair.
-static void key_task(const struct attention *a, long qb, long kb, long head, float *p, int add) {
-	heads s = a->s;
-	long w = width(s), wide = s.a * s.d;
-	span q = a->blocks[qb], b = a->blocks[kb];
-	float *dk = kb < a->count ? a->dk : a->pk, *dv = kb < a->count ? a->dv : a->pv;
-	long to = b.first * wide + head * s.d;
-	multiplied(a, p, dv + to, wide, p, 1, BLOCK, a->dout + q.first * wide + head * s.d, wide, b.rows, s.d, q.rows, add);
-	multiplied(a, p, dk + to, wide, p + BLOCK * BLOCK, 1, BLOCK, a->qkv + q.first * w + head * s.d, w, b.rows, s.d, q.rows, add);
-}
-
-// sequence_task is a head of a sequence: it owns its dq, and its share of dk and
-// dv.
-static void sequence_task(const struct attention *a, long sequence, long head, float *local) {
-	long first = 0, end;
-	while (first < a->count && a->blocks[first].sequence < sequence) first++;
-	for (end = first; end < a->count && a->blocks[end].sequence == sequence;) end++;
-	for (long kb = a->count; kb < a->count + a->fixed; kb++)
-		for (long qb = first; qb < end; qb++) {
-			pair_task(a, qb, kb, head, local);
-			query_task(a, qb, kb, head, local, kb > a->count);
-		}
-	for (long kb = first; kb < end; kb++)
-		for (long qb = kb; qb < end; qb++) {
-			pair_task(a, qb, kb, head, local);
-			key_task(a, qb, kb, head, local, qb > kb);
-			query_task(a, qb, kb, head, local, kb > first || a->fixed > 0);
-		}
-}
-
-// prefix_task is a head's share of dk and dv of one block of the prefix, from
-// all sequences.
-static void prefix_task(const struct attention *a, long kb, long head, float *local) {
-	for (long qb = 0; qb < a->count; qb++) {
-		pair_task(a, qb, kb, head, local);
-		key_task(a, qb, kb, head, local, qb > 0);
-	}
-}
-
-// group_task adds up what the heads of each group gave its keys and values.
-static void group_task(const struct attention *a, span b) {
-	heads s = a->s;
-	long per = s.a / s.g;
-	for (long m = b.first; m < b.first + b.rows; m++)
-		for (long g = 0; g < s.g; g++) {
-			float *dk = a->dqkv + m * width(s) + (s.a + g) * s.d, *dv = dk + s.g * s.d;
-			const float *fk = a->dk + (m * s.a + g * per) * s.d, *fv = a->dv + (m * s.a + g * per) * s.d;
-			memcpy(dk, fk, 4 * (size_t)s.d);
-			memcpy(dv, fv, 4 * (size_t)s.d);
-			for (long h = 1; h < per; h++) {
-				a->d->isa->axpy(dk, 1, fk + h * s.d, s.d);
-				a->d->isa->axpy(dv, 1, fv + h * s.d, s.d);
-			}
-		}
-}
-
-// prefix_group_task adds to the prefix's gradient what the heads of each group
-// gave.
-static void prefix_group_task(const struct attention *a, span b) {
-	heads s = a->s;
-	for (long m = b.first; m < b.first + b.rows; m++)
-		for (long h = 0; h < s.a; h++) {
-			long to = m * a->dp.stride + h / (s.a / s.g) * s.d, from = (m * s.a + h) * s.d;
-			a->d->isa->axpy(a->dp.k + to, 1, a->pk + from, s.d);
-			a->d->isa->axpy(a->dp.v + to, 1, a->pv + from, s.d);
-		}
-}
-
-static void backward_body(team *t, int worker, void *job) {
-	const struct attention *a = job;
-	heads s = a->s;
-	float *local = a->local + worker * a->local_floats;
-	long transposed = (a->count + a->fixed) * s.g;
-	for (long i; (i = team_claim(t)) < transposed + a->count;) {
-		if (i < transposed)
-			transpose_task(a, i);
-		else
-			delta_task(a, a->blocks[i - transposed]);
-	}
-	team_barrier(t);
-	long sequences = a->dqkv ? a->n * s.a : 0, fixed = a->dp.n ? a->fixed : 0;
-	piece_begin(a->d);
-	for (long i; (i = team_claim(t)) < sequences + fixed * s.a;) {
-		if (i < sequences)
-			sequence_task(a, i / s.a, i % s.a, local);
-		else
-			prefix_task(a, a->count + (i - sequences) / s.a, i % s.a, local);
-	}
-	piece_end(a->d);
-	team_barrier(t);
-	long grouped = a->dqkv ? a->count : 0;
-	for (long i; (i = team_claim(t)) < grouped + fixed;) {
-		if (i < grouped)
-			group_task(a, a->blocks[i]);
-		else
-			prefix_group_task(a, a->blocks[a->count + i - grouped]);
-	}
-}
-
-void cpu_attention_backward(cpu *d, float *dqkv, const float *dout, const float *o, const float *lse, const float *qkv, const int32_t *starts, long n, heads s, prefix p, prefix dp) {
-	struct attention a = {.d = d, .s = s, .qkv = qkv, .dout = dout, .o = o, .lse = lse, .dqkv = dqkv, .starts = starts, .n = n, .p = p, .dp = dp};
-	if (prepare(&a, 1)) team_run(d->team, worth_a_team(&a), backward_body, &a);
+void cpu_attention(cpu *d, tensor o, float *lse, tensor qkv, const pass *p, heads s, prefix x) {
+	struct forward j = {.b = blocks_of(d, p, qkv, s, x), .o = o, .lse = lse};
+	const shape *a = &j.b.shape;
+	long keys = j.b.all * s.g * 2 * a->words;
+	j.local_floats = queries_floats(a);
+	float *memory = scratch(d, ATTENTION, 4 * (size_t)(whole_lines(keys) + team_workers(d->team) * j.local_floats));
+	if (!memory) return;
+	j.keys = (uint32_t *)(void *)cut(&memory, keys);
+	j.local = memory;
+	region(d, p->m * s.a * s.d > 1 << 13, forward_body, &j);
 }

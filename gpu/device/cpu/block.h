@@ -43,7 +43,7 @@ static void NAME(dots)(float *y, long ldy, const float *x, long ldx, const float
 
 // some_block is a ROWS×COLS·LANES piece of block, all of its sums in registers.
 INLINE void NAME(some_block)(const int ROWS, const int COLS, float *c, long ldc, const float *a, long a_row, long a_col, const float *b, long ldb, long n, long k, int add) {
-	vec s[4][4];
+	vec s[6][4];
 	for (int i = 0; i < ROWS; i++)
 		for (int j = 0; j < COLS; j++) s[i][j] = add ? get(c + i * ldc + j * LANES, n - j * LANES) : (vec){0};
 	for (long l = 0; l < k; l++, a += a_col, b += ldb) {
@@ -72,7 +72,8 @@ static void NAME(block)(float *c, long ldc, const float *a, long a_row, long a_c
 			NAME(some_block)(ROWS, 1, ci + j, ldc, ai, a_row, a_col, b + j, ldb, LANES, k, add);                  \
 		if (j < n) NAME(some_block)(ROWS, 1, ci + j, ldc, ai, a_row, a_col, b + j, ldb, n - j, k, add);               \
 	}
-	ROWS_OF(4)
+	ROWS_OF(BLOCK_ROWS)
+	ROWS_OF(2)
 	ROWS_OF(1)
 #undef ROWS_OF
 }

@@ -12,17 +12,17 @@ import (
 // TestConformance runs the suite with every instruction set of this processor.
 func TestConformance(t *testing.T) {
 	suite := devicetest.NewSuite()
-	for _, isa := range []string{"portable", "avx2", "avx512", "avx512bf16", "amx"} {
+	for _, isa := range tables {
 		for precision, tolerance := range map[string]devicetest.Tolerance{"fp32": devicetest.FP32, "bf16": devicetest.BF16} {
 			t.Run(isa+"-"+precision, func(t *testing.T) {
-				probe, err := open(device.Options{Workers: 1}, isa)
+				probe, err := open(device.Options{Workers: 1, ISA: isa})
 				if err != nil {
 					t.Skipf("this processor lacks the kernels: %v", err)
 				}
 				probe.Close()
 				suite.Exercise(t, func(o device.Options) device.Device {
-					o.Precision = precision
-					d, err := open(o, isa)
+					o.Precision, o.ISA = precision, isa
+					d, err := Open(o)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -5,12 +5,13 @@
 //
 //	kernels.h       the operators, as Go calls them
 //	team.h team.c   the threads: regions, barriers, tasks claimed from a counter
-//	gemm.c piece.c  matrix products, of the whole team and within a task: pack, then tiles
-//	linear.c norm.c attention.c cached.c loss.c vector.c optimizer.c
+//	gemm.c          matrix products: pack, then tiles
+//	linear.c norm.c attention.h attention*.c cached.c loss.c vector.c optimizer.c
 //	                the operators: how the work is cut into tasks
 //	isa.h isa.c     the table of inner kernels, and which one this processor gets
-//	vec.h pack.h pairs.h tile.h block.h rows.h steps.h
-//	                the inner kernels, written once on vectors of LANES floats
+//	vec.h vec_*.h   vectors of LANES floats, and what only one instruction set can do with them
+//	pack.h pairs.h tile.h block.h narrow.h rows.h runs.h steps.h flash*.h
+//	                the inner kernels, written once on those vectors
 //	isa_*.c         compile those headers for one instruction set each
 //
 // # Guarantees
@@ -22,9 +23,13 @@
 //
 // With precision bf16 the operands of products are rounded to bfloat16 while they
 // are packed, and sums stay float32; so do norms, softmax, losses and optimizers.
-// Attention rounds only where the processor multiplies pairs of bfloat16.
-// Products of up to sixteen rows and attention over a cache are float32 always:
-// those wait for memory.
+// Attention, with a cache, too, rounds only where the processor multiplies pairs of
+// bfloat16.
+// Products of up to sixteen rows are float32 always: those wait for memory.
+//
+// Activations may be bfloat16 in memory with either precision (linear_forward,
+// linear_backward, piece_of and output_loss in kernels.h): packing widens or
+// copies them, and a result is rounded once, when its sum is complete.
 //
 // Building needs a C compiler; without cgo [Open] says so, and gpu.Open falls
 // back to the reference device.

@@ -1,9 +1,9 @@
 #include "isa.h"
 
-#include <string.h>
+#include <stddef.h>
 
-// supported lists what this processor runs, best first, and returns how many.
-static int supported(const isa *list[5]) {
+const isa *isa_at(int i) {
+	const isa *list[5];
 	int n = 0;
 #ifdef X86_KERNELS
 	__builtin_cpu_init();
@@ -13,22 +13,8 @@ static int supported(const isa *list[5]) {
 	if (bf16 && amx_allowed()) list[n++] = &isa_amx;
 	if (bf16) list[n++] = &isa_avx512bf16;
 	if (avx512) list[n++] = &isa_avx512;
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[n++] = &isa_avx2;
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) list[n++] = &isa_avx2;
 #endif
 	list[n++] = &isa_portable;
-	return n;
-}
-
-const isa *isa_best(void) {
-	const isa *list[5];
-	supported(list);
-	return list[0];
-}
-
-const isa *isa_named(const char *name) {
-	const isa *list[5];
-	int n = supported(list);
-	for (int i = 0; i < n; i++)
-		if (!strcmp(list[i]->name, name)) return list[i];
-	return NULL;
+	return i < n ? list[i] : NULL;
 }

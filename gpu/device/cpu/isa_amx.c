@@ -6,6 +6,7 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,amx-tile,amx-bf16")
 #define LANES 16
 #define MR 14
+#define BLOCK_ROWS 6
 #define BLOCK_COLS 4
 #define NAME(f) f##_amx
 #define BF16_PRODUCTS
@@ -23,33 +24,33 @@
 // right pairs of k do, as in pairs.h (two tiles of sixteen columns side by side).
 enum { EDGE = 16, SIDE = 2 * EDGE, SLICE = 2 * EDGE, SLICE_BYTES = 2 * SIDE * SLICE };
 
-static void pack_left_amx(void *to, long width, const float *src, long lane_stride, long k_stride, long lanes, long k) {
-	(void)width;
-	char *dst = to;
+INLINE void pack_left_as(const int format, char *dst, const void *src, long lane_stride, long k_stride, long lanes, long k) {
 	for (long l = 0; k_stride == 1 && l < SIDE; l++) {
-		const float *from = src + l * lane_stride;
 		char *slice = dst + l * 2 * SLICE;
-		for (long i = 0; i < k; i += SLICE, slice += SLICE_BYTES) {
-			__m512bh both = {0};
-			if (l < lanes) both = _mm512_cvtne2ps_pbh((__m512)get(from + i + LANES, k - i - LANES), (__m512)get(from + i, k - i));
-			_mm512_storeu_si512(slice, (__m512i)both);
-		}
+		for (long i = 0; i < k; i += SLICE, slice += SLICE_BYTES)
+			store((float *)(void *)slice, pairs_along(format, src, l * lane_stride + i, l < lanes ? k - i : 0));
 	}
 	for (long i = 0; k_stride != 1 && i < k; i += SLICE, dst += SLICE_BYTES)
 		for (long l = 0; l < SIDE; l += LANES) {
 			vec r[LANES];
-			for (long j = 0; j < LANES; j++) {
-				const float *from = src + (i + 2 * j) * k_stride + l;
-				long n = lanes - l, left = k - i - 2 * j;
-				r[j] = pair(left > 0 ? get(from, n) : (vec){0}, left > 1 ? get(from + k_stride, n) : (vec){0});
-			}
+#pragma GCC unroll 16
+			for (long j = 0; j < LANES; j++) r[j] = pair_down(format, src, (i + 2 * j) * k_stride + l, k_stride, lanes - l, k - i - 2 * j);
 			transpose(r);
+#pragma GCC unroll 16
 			for (long j = 0; j < LANES; j++) store((float *)(void *)(dst + (l + j) * 2 * SLICE), r[j]);
 		}
 }
 
-static void pack_right_amx(void *to, long width, const float *src, long lane_stride, long k_stride, long lanes, long k) {
-	pack_pairs(to, width, src, lane_stride, k_stride, lanes, k);
+static void pack_left_amx(int format, void *to, long width, const void *src, long lane_stride, long k_stride, long lanes, long k) {
+	(void)width;
+	if (format == BF16)
+		pack_left_as(BF16, to, src, lane_stride, k_stride, lanes, k);
+	else
+		pack_left_as(F32, to, src, lane_stride, k_stride, lanes, k);
+}
+
+static void pack_right_amx(int format, void *to, long width, const void *src, long lane_stride, long k_stride, long lanes, long k) {
+	pack_pairs(format, to, width, src, lane_stride, k_stride, lanes, k);
 	long words = (k + 1) / 2, whole = (k + SLICE - 1) / SLICE * EDGE;
 	memset((float *)to + words * width, 0, 4 * (size_t)((whole - words) * width));
 }
@@ -115,6 +116,8 @@ static void tile_amx_bf16(long depth, const void *left, const void *right, float
 			put(c + j, load(&s[i][j]) * alpha + (add ? get(c + j, cols - j) : bias ? get(bias + j, cols - j) : (vec){0}), cols - j);
 }
 
+#include "flash_amx.h"
+
 int amx_allowed(void) {
 #if defined(__linux__)
 	unsigned a, b, c, d;
@@ -127,7 +130,7 @@ int amx_allowed(void) {
 }
 
 const isa isa_amx = {
-	.name = "amx", KERNELS,
+	.name = "amx", KERNELS, PAIRS(begin_amx, end_amx),
 	.bf16 = {SIDE, SIDE, 2, EDGE, pack_left_amx, pack_right_amx, tile_amx_bf16, begin_amx, end_amx},
 };
 #endif

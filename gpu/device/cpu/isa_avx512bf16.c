@@ -5,6 +5,7 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
 #define LANES 16
 #define MR 14
+#define BLOCK_ROWS 6
 #define BLOCK_COLS 4
 #define NAME(f) f##_avx512bf16
 #define BF16_PRODUCTS
@@ -23,9 +24,10 @@
 #include "tile.h"
 
 #include "pairs.h"
+#include "flash_dpbf16.h"
 
 const isa isa_avx512bf16 = {
-	.name = "avx512bf16", KERNELS,
+	.name = "avx512bf16", KERNELS, PAIRS(NULL, NULL),
 	.bf16 = {MR, 2 * LANES, 2, 1, pack_pairs, pack_pairs, tile_pairs, NULL, NULL},
 };
 #endif

@@ -1,16 +1,29 @@
 // Vectors of LANES floats, in the compiler's own notation, so that one source
 // serves every instruction set. The including file defines LANES, and NAME to
-// give functions a suffix.
+// give functions a suffix. What that notation cannot say, or says slowly, stands
+// in vec_avx512.h, vec_avx2.h and, for everything else, vec_portable.h:
+//
+//	get put               the first lanes of a vector, from and to memory
+//	larger smaller        of two lanes, the second where one is not a number
+//	square_root
+//	sum_lanes max_lanes   in halves: the order is part of the result
+//	transpose             exchanges r[i][j] and r[j][i] of LANES vectors
+//	halves bytes_signed bytes_unsigned
+//	                      widen LANES integers of 16 and 8 bits
+//	get_halves put_halves the first n of LANES integers of 16 bits, as get and put
+//	f16_values            widens LANES numbers of IEEE 754 binary16
+//	lookup                values[at % 16] of a table of sixteen
+//	split join            take 2·LANES numbers apart, even places and odd places, and
+//	                      put them together again
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
 typedef float vec_unaligned __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES), may_alias));
+typedef uint32_t uvec __attribute__((vector_size(4 * LANES), may_alias));
+typedef uint64_t pvec __attribute__((vector_size(4 * LANES), may_alias)); // pairs of lanes, the first one below
 typedef double dvec __attribute__((vector_size(8 * LANES)));
 
 #define INLINE static inline __attribute__((always_inline, unused))
@@ -19,77 +32,35 @@ typedef double dvec __attribute__((vector_size(8 * LANES)));
 INLINE vec spread(float x) { return x - (vec){0}; }
 INLINE vec load(const float *p) { return *(const vec_unaligned *)p; }
 INLINE void store(float *p, vec v) { *(vec_unaligned *)p = v; }
+INLINE vec choose(ivec yes, vec a, vec b) { return (vec)(((ivec)a & yes) | ((ivec)b & ~yes)); }
 
 // get and put are load and store of the first n lanes; the others are 0 and
 // left alone. They touch no memory beyond the n.
-INLINE vec get(const float *p, long n) {
-	if (n >= LANES) return load(p);
-	if (n <= 0) return (vec){0};
 #if LANES == 16
-	return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
-#else
-	float t[LANES] = {0};
-	memcpy(t, p, 4 * (size_t)n);
-	return load(t);
-#endif
-}
-
-INLINE void put(float *p, vec v, long n) {
-	if (n >= LANES) {
-		store(p, v);
-		return;
-	}
-	if (n <= 0) return;
-#if LANES == 16
-	_mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
-#else
-	float t[LANES];
-	store(t, v);
-	memcpy(p, t, 4 * (size_t)n);
-#endif
-}
-
-INLINE vec choose(ivec yes, vec a, vec b) { return (vec)(((ivec)a & yes) | ((ivec)b & ~yes)); }
-INLINE vec larger(vec a, vec b) { return choose(a > b, a, b); }
-
-INLINE vec square_root(vec x) {
-#if LANES == 16
-	return (vec)_mm512_sqrt_ps((__m512)x);
+#include "vec_avx512.h"
 #elif LANES == 8
-	return (vec)_mm256_sqrt_ps((__m256)x);
+#include "vec_avx2.h"
 #else
-	for (int i = 0; i < LANES; i++) x[i] = sqrtf(x[i]);
-	return x;
+#include "vec_portable.h"
 #endif
+
+// rounded is v with each lane rounded to bfloat16, ties to even. Not-a-number
+// stays that: rounding could carry it into infinity.
+INLINE vec rounded(vec v) {
+	ivec bits = (ivec)v, up = bits + 0x7fff + ((bits >> 16) & 1);
+	return (vec)((ivec)choose(v == v, (vec)up, (vec)(bits | 0x400000)) & ~0xffff);
 }
 
-// sum_lanes adds in halves: the order is part of the result.
-INLINE float sum_lanes(vec v) {
-#if LANES == 16
-	return _mm512_reduce_add_ps((__m512)v); // in halves, too
-#endif
-	float t[LANES];
-	store(t, v);
-	for (int half = LANES / 2; half; half /= 2)
-		for (int i = 0; i < half; i++) t[i] += t[i + half];
-	return t[0];
-}
-
-INLINE float max_lanes(vec v) {
-#if LANES == 16
-	return _mm512_reduce_max_ps((__m512)v);
-#endif
-	float top = v[0];
-	for (int i = 1; i < LANES; i++) top = v[i] > top ? v[i] : top;
-	return top;
-}
+// get_bf16 and put_bf16 are get and put of numbers that are bfloat16 in memory.
+INLINE vec get_bf16(const uint16_t *p, long n) { return (vec)(get_halves(p, n) << 16); }
+INLINE void put_bf16(uint16_t *p, vec v, long n) { put_halves(p, (uvec)rounded(v) >> 16, n); }
 
 // exponential is eˣ within 2 ulp for |x| < 87, its limits held beyond:
 // 2ⁿ·eʳ with n = round(x/ln 2), ln 2 in two parts so that r is exact, and the
 // Taylor polynomial of degree 7 for |r| ≤ ln 2 / 2.
 INLINE vec exponential(vec x) {
-	x = choose(x > 88.0f, spread(88.0f), x);
-	x = choose(x < -87.0f, spread(-87.0f), x);
+	x = smaller(spread(88.0f), x);
+	x = larger(spread(-87.0f), x);
 	const float round = 0x1.8p23f; // adding it leaves no fraction bits
 	vec n = (x * 0x1.715476p0f + round) - round;
 	vec r = x - n * 0x1.62e4p-1f;

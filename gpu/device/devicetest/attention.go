@@ -6,9 +6,9 @@ import (
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
-// shapes have one, two and three groups, widths that fill no vector, and the
+// headShapes have one, two and three groups, widths that fill no vector, and the
 // real model's 128.
-var shapes = []device.Heads{
+var headShapes = []device.Heads{
 	{A: 2, G: 1, D: 8, Rotary: 4, Base: 10000},
 	{A: 4, G: 2, D: 16, Rotary: 8, Base: 10000},
 	{A: 6, G: 3, D: 10, Rotary: 6, Base: 10000},
@@ -18,159 +18,161 @@ var shapes = []device.Heads{
 
 func rotaryCases() []testCase {
 	var all []testCase
-	for i, s := range shapes {
+	for i, s := range headShapes {
 		far := int32(1500)
 		if i == 0 {
 			far = 31999 // the angle itself must be rounded as the conventions say
 		}
-		for _, pos := range [][]int32{{0}, {7, 0, 1}, {0, 1, 2, 3, far, 0, 1, 2, 8, 8, 8, 3, 2, 1, 0, 5, 5}} {
-			name := fmt.Sprintf("%v,M=%d", s, len(pos))
-			x := normal(random(name), len(pos)*s.Width(), 1)
-			for _, inverse := range []bool{false, true} {
-				sign := 1.0
-				if inverse {
-					sign = -1
+		for _, positions := range [][]int32{{0}, {7, 0, 1}, {0, 1, 2, 3, far, 0, 1, 2, 8, 8, 8, 3, 2, 1, 0, 5, 5}} {
+			for _, f := range activations {
+				name := fmt.Sprintf("%v,M=%d,%v", s, len(positions), f)
+				x := draw(random(name), f, len(positions)*s.Width(), 1)
+				batch := device.Batch{Positions: positions}
+				for _, inverse := range []bool{false, true} {
+					sign := 1.0
+					if inverse {
+						sign = -1
+					}
+					all = append(all, testCase{name: fmt.Sprintf("Rotary/inverse=%v/%s", inverse, name),
+						operands: []operand{inout("qkv", f, x, rotate(x, positions, s, sign))},
+						run:      func(c *call) { c.Rotary(c.t("qkv"), c.pass(batch), s, inverse) }})
 				}
-				all = append(all, testCase{name: fmt.Sprintf("Rotary/inverse=%v/%s", inverse, name),
-					operands: []operand{inout("qkv", x, rotate(wide(x), pos, s, sign))},
-					run:      func(d device.Device, m []device.Mem) { d.Rotary(m[0], pos, s, inverse) }})
 			}
 		}
 	}
 	return all
+}
+
+// An attentionCase is the numbers of one attention. Operands are numbers that
+// BF16 has, whatever holds them: a device that rounds the operands of products
+// has the right scores all the same. Of scores in the hundreds a softmax would
+// show nothing else.
+type attentionCase struct {
+	name    string
+	heads   device.Heads
+	active  device.Format
+	cu      []int32
+	qkv, do []float64
+	slack   float64
 }
 
 func attentionCases() []testCase {
 	var all []testCase
-	for i, s := range shapes {
-		packs := [][]int32{{0, 1}, {0, 2, 3}, {0, 5, 6, 23}, {0, 64, 128}, {0, 70, 71, 201}}
-		for k, starts := range packs {
-			rows := int(starts[len(starts)-1])
-			name := fmt.Sprintf("%v,starts=%v", s, starts)
-			r := random(name)
-			qkv, do := normalBF16(r, rows*s.Width()), normalBF16(r, rows*s.A*s.D)
-			slack := 1.0
-			if i == 1 { // scores in the hundreds: softmax must subtract its maximum, and lse has fewer digits left
-				slack = 20
-				for j := range qkv {
-					qkv[j] *= 8
+	packs := []struct {
+		cu     []int32
+		prefix int // positions of the prefix
+	}{{[]int32{0, 1}, 3}, {[]int32{0, 2, 3}, 64}, {[]int32{0, 5, 6, 6, 23}, 1}, {[]int32{0, 64, 128}, 5}, {[]int32{0, 70, 71, 201}, 130}}
+	for i, s := range headShapes {
+		for k, p := range packs {
+			for _, active := range activations {
+				if active == device.BF16 && k%2 == i%2 { // halves what takes longest: every head and every pack is there
+					continue
 				}
+				rows := int(p.cu[len(p.cu)-1])
+				c := attentionCase{name: fmt.Sprintf("%v,cu_seqlens=%v,%v", s, p.cu, active), heads: s, active: active, cu: p.cu, slack: 1}
+				r := random(c.name)
+				c.qkv, c.do = draw(r, device.BF16, rows*s.Width(), 1), draw(r, device.BF16, rows*s.A*s.D, 1)
+				if i == 1 { // scores in the hundreds: softmax must subtract its maximum, and lse has fewer digits left
+					c.slack, c.qkv = 20, scaled(c.qkv, 8)
+				}
+				all = append(all, c.plain()...)
+				all = append(all, c.prefixed(p.prefix)...)
 			}
-			o, lse := attention(wide(qkv), starts, s, fixed{})
-			grad, _ := attentionBackward(wide(do), wide(qkv), starts, s, fixed{})
-			all = append(all,
-				testCase{name: "Attention/" + name, product: true,
-					operands: []operand{out("o", o), out("lse", lse), in("qkv", qkv)},
-					run:      func(d device.Device, m []device.Mem) { d.Attention(m[0], m[1], m[2], starts, s, nil) }},
-				testCase{name: "AttentionBackward/" + name, product: true, slack: slack,
-					operands: []operand{out("dqkv", grad), in("do", do), in("o", narrow(o)), in("lse", narrow(lse)), in("qkv", qkv)},
-					run: func(d device.Device, m []device.Mem) {
-						d.AttentionBackward(m[0], m[1], m[2], m[3], m[4], starts, s, nil, nil)
-					}})
-			n := []int{3, 64, 1, 5, 130}[k]
-			all = append(all, prefixCases(fmt.Sprintf("%s,N=%d", name, n), s, starts, n, qkv, do, slack)...)
 		}
 	}
 	return all
 }
 
-// prefixCases are attention after a prefix that lies in a wider table, all, and
-// in the first layer of a training, where dqkv is not wanted.
-func prefixCases(name string, s device.Heads, starts []int32, n int, qkv, do []float32, slack float64) []testCase {
+// operands are what the backward pass reads; o and lse are as a device has
+// stored them.
+func (c *attentionCase) operands(o, lse []float64) []operand {
+	return []operand{in("do", c.active, c.do), in("o", c.active, o), in("lse", device.F32, lse), in("qkv", c.active, c.qkv)}
+}
+
+func (c *attentionCase) plain() []testCase {
+	batch := device.Batch{CuSeqlens: c.cu}
+	o, lse := attention(c.qkv, c.cu, c.heads, fixed{})
+	grad, _ := attentionBackward(c.do, stored(c.active, o), c.qkv, c.cu, c.heads, fixed{})
+	return []testCase{
+		{name: "Attention/" + c.name, product: true,
+			operands: []operand{out("o", c.active, o), out("lse", device.F32, lse), in("qkv", c.active, c.qkv)},
+			run:      func(on *call) { on.Attention(on.t("o"), on.t("lse"), on.t("qkv"), on.pass(batch), c.heads, nil) }},
+		{name: "AttentionBackward/" + c.name, product: true, slack: c.slack,
+			operands: append(c.operands(o, lse), out("dqkv", c.active, grad)),
+			run: func(on *call) {
+				on.AttentionBackward(on.t("dqkv"), on.t("do"), on.t("o"), on.t("lse"), on.t("qkv"), on.pass(batch), c.heads, nil, nil)
+			}},
+	}
+}
+
+// A table holds the keys and values of a prefix between those of other layers.
+type table struct {
+	device.Prefix
+	line  int
+	whole []float64
+}
+
+// newTable lays a prefix of a layer into a table: values before keys, gaps around
+// both, and whatever others have there.
+func newTable(name string, f fixed, line int) table {
+	t := table{Prefix: device.Prefix{N: f.n, Stride: 2*line + 9, K: line + 7, V: 3}, line: line}
+	t.whole = draw(random(name), device.F32, f.n*t.Stride, 1)
+	t.lay(f, func(at *float64, x float64) { *at = x })
+	return t
+}
+
+func (t table) lay(f fixed, put func(at *float64, x float64)) {
+	for i := range f.n * t.line {
+		row, column := i/t.line*t.Stride, i%t.line
+		put(&t.whole[row+t.K+column], f.k[i])
+		put(&t.whole[row+t.V+column], f.v[i])
+	}
+}
+
+// plus is the table with a layer's gradient added.
+func (t table) plus(f fixed) []float64 {
+	sum := t
+	sum.whole = append([]float64(nil), t.whole...)
+	sum.lay(f, func(at *float64, x float64) { *at += x })
+	return sum.whole
+}
+
+// on is the table as a prefix on a device, nil where the case has none.
+func (t table) on(c *call, name string) *device.Prefix {
+	if c.m(name).Empty() {
+		return nil
+	}
+	p := t.Prefix
+	p.Table = c.t(name)
+	return &p
+}
+
+// prefixed is attention after a prefix: all of it, in the first layer of a
+// training, where dqkv is not wanted, and with a prefix that is not trained.
+func (c *attentionCase) prefixed(n int) []testCase {
+	name := fmt.Sprintf("%s,N=%d", c.name, n)
+	batch, line := device.Batch{CuSeqlens: c.cu}, c.heads.G*c.heads.D
 	r := random(name)
-	line := s.G * s.D
-	stride := line + 3
-	f := fixed{n, wide(normalBF16(r, n*line)), wide(normalBF16(r, n*line))}
-	o, lse := attention(wide(qkv), starts, s, f)
-	grad, df := attentionBackward(wide(do), wide(qkv), starts, s, f)
-	// What lies between the lines stays as it is.
-	spaced := func(x []float64, between []float32) []float32 {
-		y := between
-		for i, v := range x {
-			y[i/line*stride+i%line] = float32(v)
-		}
-		return y
-	}
-	size := (n-1)*stride + line
-	k, v := spaced(f.k, normal(r, size, 1)), spaced(f.v, normal(r, size, 1))
-	before := normal(r, size, 1)
-	after := func(d []float64) []float64 { return plus(before, wide(spaced(d, make([]float32, size)))) }
-	prefix := func(k, v device.Mem) *device.Prefix {
-		if k.Empty() {
-			return nil
-		}
-		return &device.Prefix{K: k, V: v, N: n, Stride: stride}
-	}
-	inputs := []operand{in("do", do), in("o", narrow(o)), in("lse", narrow(lse)), in("qkv", qkv), in("K", k), in("V", v)}
-	dk, dv := inout("dK", before, after(df.k)), inout("dV", before, after(df.v))
-	backward := func(d device.Device, m []device.Mem) {
-		d.AttentionBackward(m[8], m[0], m[1], m[2], m[3], starts, s, prefix(m[4], m[5]), prefix(m[6], m[7]))
+	f := fixed{n, draw(r, device.BF16, n*line, 1), draw(r, device.BF16, n*line, 1)}
+	prefix, gradient := newTable(name, f, line), newTable("gradient of "+name, f, line)
+	o, lse := attention(c.qkv, c.cu, c.heads, f)
+	grad, df := attentionBackward(c.do, stored(c.active, o), c.qkv, c.cu, c.heads, f)
+	x := in("prefix", device.F32, prefix.whole)
+	dx, dqkv := inout("dprefix", device.F32, gradient.whole, gradient.plus(df)), out("dqkv", c.active, grad)
+	backward := func(kind string, gradients ...operand) testCase {
+		return testCase{name: "AttentionBackward/prefix/" + kind + name, product: true, slack: c.slack,
+			operands: append(append(c.operands(o, lse), x), gradients...),
+			run: func(on *call) {
+				on.AttentionBackward(on.t("dqkv"), on.t("do"), on.t("o"), on.t("lse"), on.t("qkv"), on.pass(batch), c.heads,
+					prefix.on(on, "prefix"), gradient.on(on, "dprefix"))
+			}}
 	}
 	return []testCase{
 		{name: "Attention/prefix/" + name, product: true,
-			operands: []operand{out("o", o), out("lse", lse), in("qkv", qkv), in("K", k), in("V", v)},
-			run: func(d device.Device, m []device.Mem) {
-				d.Attention(m[0], m[1], m[2], starts, s, prefix(m[3], m[4]))
+			operands: []operand{out("o", c.active, o), out("lse", device.F32, lse), in("qkv", c.active, c.qkv), x},
+			run: func(on *call) {
+				on.Attention(on.t("o"), on.t("lse"), on.t("qkv"), on.pass(batch), c.heads, prefix.on(on, "prefix"))
 			}},
-		{name: "AttentionBackward/prefix/" + name, product: true, slack: slack, operands: append(inputs[:6:6], dk, dv, out("dqkv", grad)), run: backward},
-		{name: "AttentionBackward/prefix/first/" + name, product: true, slack: slack, operands: append(inputs[:6:6], dk, dv, none("dqkv")), run: backward},
-		{name: "AttentionBackward/prefix/frozen/" + name, product: true, slack: slack, operands: append(inputs[:6:6], none("dK"), none("dV"), out("dqkv", grad)), run: backward},
+		backward("", dx, dqkv), backward("first/", dx), backward("frozen/", dqkv),
 	}
-}
-
-// cachedCases compare with attention over the whole sequence: a slot's past
-// is the first part of it, the new rows are the rest.
-func cachedCases() []testCase {
-	var all []testCase
-	const slotCount, room = 4, 80
-	for _, s := range shapes {
-		for _, c := range []struct {
-			slots, past, fresh []int32
-			n                  int // positions of the prefix
-		}{
-			{[]int32{0}, []int32{0}, []int32{1}, 0},
-			{[]int32{2, 0, 3}, []int32{5, 0, 79}, []int32{1, 7, 1}, 0},
-			{[]int32{1, 3}, []int32{0, 9}, []int32{70, 17}, 0},
-			{[]int32{2, 0, 3}, []int32{5, 0, 79}, []int32{1, 7, 1}, 3},
-			{[]int32{1}, []int32{0}, []int32{17}, 70},
-		} {
-			name := fmt.Sprintf("%v,slots=%v,past=%v,new=%v,N=%d", s, c.slots, c.past, c.fresh, c.n)
-			r := random(name)
-			line := s.G * s.D
-			k, v := normal(r, slotCount*room*line, 1), normal(r, slotCount*room*line, 1)
-			fk, fv := normal(r, c.n*line, 1), normal(r, c.n*line, 1)
-			f := fixed{c.n, wide(fk), wide(fv)}
-			wantK, wantV := wide(k), wide(v)
-			starts := []int32{0}
-			var rows []float32
-			var o []float64
-			for i, slot := range c.slots {
-				past, fresh := int(c.past[i]), int(c.fresh[i])
-				whole := normal(r, (past+fresh)*s.Width(), 1)
-				for p := range past + fresh {
-					at, row := (int(slot)*room+p)*line, whole[p*s.Width():(p+1)*s.Width()]
-					copy(wantK[at:], wide(row[s.A*s.D:][:line]))
-					copy(wantV[at:], wide(row[(s.A+s.G)*s.D:][:line]))
-					if p < past {
-						copy(k[at:at+line], row[s.A*s.D:])
-						copy(v[at:at+line], row[(s.A+s.G)*s.D:])
-					}
-				}
-				all, _ := attention(wide(whole), []int32{0, int32(past + fresh)}, s, f)
-				o = append(o, all[past*s.A*s.D:]...)
-				rows = append(rows, whole[past*s.Width():]...)
-				starts = append(starts, starts[i]+int32(fresh))
-			}
-			all = append(all, testCase{name: "AttentionCached/" + name,
-				operands: []operand{out("o", o), in("qkv", rows), inout("K", k, wantK), inout("V", v, wantV), in("prefix K", fk), in("prefix V", fv)},
-				run: func(d device.Device, m []device.Mem) {
-					var p *device.Prefix
-					if c.n > 0 {
-						p = &device.Prefix{K: m[4], V: m[5], N: c.n, Stride: line}
-					}
-					d.AttentionCached(m[0], m[1], device.Cache{K: m[2], V: m[3], Max: room}, c.slots, c.past, starts, s, p)
-				}})
-		}
-	}
-	return all
 }

@@ -11,6 +11,11 @@ type linearShape struct {
 	bias          bool
 	dropout       float32
 	format        device.Format // of W
+	active        device.Format // of x, y and their gradients
+}
+
+func (s linearShape) String() string {
+	return fmt.Sprintf("M=%d,I=%d,O=%d,R=%d,bias=%v,dropout=%g,W=%v,%v", s.m, s.i, s.o, s.rank, s.bias, s.dropout, s.format, s.active)
 }
 
 // linearCase holds the numbers of one layer: x [M,I], w [O,I], bias [O],
@@ -24,18 +29,21 @@ type linearCase struct {
 }
 
 func newLinearCase(s linearShape) *linearCase {
-	r := random(fmt.Sprint(s))
+	r := random(s.String())
 	c := &linearCase{linearShape: s, scale: 1.5, seed: r.Uint64()}
-	draw := func(n int) []float64 { return wide(normal(r, n, 1)) }
-	c.x, c.w, c.dy = draw(s.m*s.i), newWeight(r, s.format, s.o, s.i), draw(s.m*s.o)
+	c.x, c.w, c.dy = draw(r, s.active, s.m*s.i, 1), newWeight(r, s.format, s.o, s.i), draw(r, s.active, s.m*s.o, 1)
 	if s.bias {
-		c.bias = draw(s.o)
+		c.bias = draw(r, device.F32, s.o, 1)
 	}
 	if s.rank > 0 {
-		c.a, c.b = draw(s.rank*s.i), draw(s.o*s.rank)
+		c.a, c.b = draw(r, device.F32, s.rank*s.i, 1), draw(r, device.F32, s.o*s.rank, 1)
 	}
 	return c
 }
+
+// exact reports whether all operands of the layer's products are numbers that
+// bfloat16 has, so that every device must have the exact products.
+func (c *linearCase) exact() bool { return c.active == device.BF16 && c.w.exact() && c.rank == 0 }
 
 // forward returns y and u = drop(x)·Aᵀ.
 func (c *linearCase) forward() (y, u []float64) {
@@ -47,7 +55,7 @@ func (c *linearCase) forward() (y, u []float64) {
 	}
 	if c.rank > 0 {
 		u = matmul(dropped(c.x, c.dropout, c.seed), flip(c.a, c.rank, c.i), c.m, c.rank, c.i)
-		y = added(y, scaled(matmul(u, flip(c.b, c.o, c.rank), c.m, c.o, c.rank), float64(c.scale)))
+		y = plus(y, scaled(matmul(u, flip(c.b, c.o, c.rank), c.m, c.o, c.rank), float64(c.scale)))
 	}
 	return y, u
 }
@@ -58,44 +66,43 @@ func (c *linearCase) backward() linearGrad {
 	g := linearGrad{
 		x:    matmul(c.dy, c.w.values, c.m, c.i, c.o),
 		w:    matmul(flip(c.dy, c.m, c.o), c.x, c.o, c.i, c.m),
-		bias: make([]float64, c.o),
-	}
-	for i, v := range c.dy {
-		g.bias[i%c.o] += v
+		bias: columnSums(c.dy, c.m, c.o),
 	}
 	if c.rank > 0 {
 		_, u := c.forward()
 		du := scaled(matmul(c.dy, c.b, c.m, c.rank, c.o), float64(c.scale))
 		g.b = scaled(matmul(flip(c.dy, c.m, c.o), u, c.o, c.rank, c.m), float64(c.scale))
 		g.a = matmul(flip(du, c.m, c.rank), dropped(c.x, c.dropout, c.seed), c.rank, c.i, c.m)
-		g.x = added(g.x, dropped(matmul(du, c.a, c.m, c.i, c.rank), c.dropout, c.seed))
+		g.x = plus(g.x, dropped(matmul(du, c.a, c.m, c.i, c.rank), c.dropout, c.seed))
 	}
 	return g
 }
 
-// layer puts the case's tensors, in the order of operands, into a Linear.
-func (c *linearCase) layer(w, scales, bias, a, b, u device.Mem) *device.Linear {
-	l := &device.Linear{W: c.w.matrix(w, scales), Bias: bias, I: c.i, O: c.o}
+// layer is the case's Linear on a device.
+func (c *linearCase) layer(on *call) *device.Linear {
+	l := &device.Linear{W: c.w.matrix(on, "W"), Bias: on.t("bias"), I: c.i, O: c.o}
 	if c.rank > 0 {
-		l.LoRA = &device.LoRA{A: a, B: b, U: u, R: c.rank, Scale: c.scale, Dropout: c.dropout, Seed: c.seed}
+		l.LoRA = &device.LoRA{A: on.t("A"), B: on.t("B"), U: on.t("U"), R: c.rank, Scale: c.scale, Dropout: c.dropout, Seed: c.seed}
 	}
 	return l
 }
 
+// parameters are the operands that are only read.
+func (c *linearCase) parameters() []operand {
+	const f = device.F32
+	return append(c.w.operands("W"), in("x", c.active, c.x), in("bias", f, c.bias), in("A", f, c.a), in("B", f, c.b))
+}
+
 func linearCases() []testCase {
 	shapes := []linearShape{
-		{m: 1, i: 1, o: 1},
-		{m: 1, i: 37, o: 19, bias: true},
 		{m: 3, i: 19, o: 35, rank: 3},
 		{m: 4, i: 64, o: 67, bias: true, rank: 2, dropout: 0.5},
-		{m: 7, i: 50, o: 130, bias: true, rank: 4},
-		{m: 17, i: 33, o: 31, bias: true, rank: 8, dropout: 0.1},
 		{m: 33, i: 64, o: 48, rank: 16},
 		{m: 211, i: 70, o: 270, bias: true, rank: 1},
 		{m: 40, i: 1030, o: 65, bias: true, rank: 3, dropout: 0.2}, // more than one block of the sum
 		{m: 530, i: 33, o: 20, rank: 4},                            // the same for the gradient of W
 	}
-	for _, f := range formats[1:] {
+	for _, f := range formats {
 		shapes = append(shapes,
 			linearShape{m: 1, i: 1, o: 1, format: f},
 			linearShape{m: 1, i: 37, o: 19, bias: true, format: f},
@@ -107,51 +114,54 @@ func linearCases() []testCase {
 	}
 	var all []testCase
 	for _, s := range shapes {
-		c := newLinearCase(s)
-		name := named(s.format, fmt.Sprintf("M=%d,I=%d,O=%d,R=%d,bias=%v,dropout=%g", s.m, s.i, s.o, s.rank, s.bias, s.dropout))
-		y, u := c.forward()
-		x, w, bias, a, b := in("x", narrow(c.x)), c.w.operands("W"), in("bias", narrow(c.bias)), in("A", narrow(c.a)), in("B", narrow(c.b))
-		all = append(all, testCase{
-			name: "Linear/" + name, product: true,
-			operands: []operand{out("y", y), x, w[0], w[1], bias, a, b, out("U", u)},
-			run: func(d device.Device, m []device.Mem) {
-				d.Linear(m[0], m[1], c.m, c.layer(m[2], m[3], m[4], m[5], m[6], m[7]))
-			},
-		})
-		g, r := c.backward(), random("gradients "+name)
-		held := func(name string, grad []float64) operand {
-			before := normal(r, len(grad), 1)
-			return inout(name, before, plus(before, grad))
+		for _, s.active = range activations {
+			all = append(all, newLinearCase(s).cases()...)
 		}
-		dy, U := in("dy", narrow(c.dy)), in("U", narrow(u))
-		biasGrad := none("dbias")
-		if s.bias {
-			biasGrad = held("dbias", g.bias)
-		}
-		run := func(d device.Device, m []device.Mem) {
-			d.LinearBackward(m[0], m[1], m[2], c.m, c.layer(m[3], m[4], m[5], m[6], m[7], m[8]),
-				&device.LinearGrad{W: m[9], Bias: m[10], A: m[11], B: m[12], DU: m[13]})
-		}
-		weightGrad := none("dW")
-		if s.format == device.F32 {
-			weightGrad = held("dW", g.w)
-		}
-		all = append(all,
-			testCase{
-				name: "LinearBackward/all/" + name, product: true, run: run,
-				operands: []operand{out("dx", g.x), dy, x, w[0], w[1], bias, a, b, U,
-					weightGrad, biasGrad, held("dA", g.a), held("dB", g.b), scratch("DU", s.m*s.rank)},
-			},
-			testCase{ // the first layer of a LoRA training needs no dx, and W is frozen
-				name: "LinearBackward/adapter/" + name, product: true, run: run,
-				operands: []operand{none("dx"), dy, x, w[0], w[1], bias, a, b, U,
-					none("dW"), none("dbias"), held("dA", g.a), held("dB", g.b), scratch("DU", s.m*s.rank)},
-			},
-			testCase{ // a frozen layer only passes the gradient on
-				name: "LinearBackward/dx/" + name, product: true, run: run,
-				operands: []operand{out("dx", g.x), dy, x, w[0], w[1], bias, a, b, U,
-					none("dW"), none("dbias"), none("dA"), none("dB"), scratch("DU", s.m*s.rank)},
-			})
+	}
+	return all
+}
+
+// cases are the layer forward, and backward for all gradients, for those of an
+// adapter in the first layer, where nobody wants dx, and for dx alone.
+func (c *linearCase) cases() []testCase {
+	const f = device.F32
+	y, u := c.forward()
+	g, r := c.backward(), random("gradients "+c.String())
+	held := func(name string, f device.Format, grad []float64) operand {
+		before := draw(r, f, len(grad), 1)
+		return inout(name, f, before, plus(before, grad))
+	}
+	run := func(on *call) {
+		on.LinearBackward(on.t("dx"), on.t("dy"), on.t("x"), c.m, c.layer(on),
+			&device.LinearGrad{W: on.t("dW"), Bias: on.t("dbias"), A: on.t("dA"), B: on.t("dB"), DU: on.t("DU")})
+	}
+	backward := func(kind string, gradients ...operand) testCase {
+		operands := append(c.parameters(), in("dy", c.active, c.dy), in("U", f, u), scratch("DU", c.m*c.rank))
+		return testCase{name: "LinearBackward/" + kind + "/" + c.String(), product: !c.exact(), run: run, operands: append(operands, gradients...)}
+	}
+	dx, adapter := out("dx", c.active, g.x), []operand{held("dA", f, g.a), held("dB", f, g.b)}
+	all := []testCase{
+		{name: "Linear/" + c.String(), product: !c.exact(),
+			operands: append(c.parameters(), out("y", c.active, y), out("U", f, u)),
+			run:      func(on *call) { on.Linear(on.t("y"), on.t("x"), c.m, c.layer(on)) }},
+		backward("dx", dx),
+		backward("all", append(adapter, dx, held("dbias", f, g.bias))...),
+	}
+	if c.active == device.BF16 { // scores
+		scores := all[0]
+		scores.name = "Linear/scores/" + c.String()
+		scores.operands = append(c.parameters(), out("y", f, y), out("U", f, u))
+		all = append(all, scores)
+	}
+	if c.rank > 0 {
+		all = append(all, backward("adapter", adapter...))
+	}
+	switch c.format {
+	case device.BF16:
+		all = append(all, backward("dW in bf16", held("dW", device.BF16, g.w)))
+		fallthrough
+	case device.F32:
+		all = append(all, backward("dW", append(adapter, dx, held("dW", f, g.w), held("dbias", f, g.bias))...))
 	}
 	return all
 }

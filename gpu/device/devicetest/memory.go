@@ -1,8 +1,9 @@
 package devicetest
 
 import (
-	"math"
+	"bytes"
 	"testing"
+	"unsafe"
 
 	"github.com/glmflow/glmflow/gpu/device"
 )
@@ -15,130 +16,97 @@ func info(t *testing.T, d device.Device) {
 	if i.Precision != "fp32" && i.Precision != "bf16" {
 		t.Errorf("precision %q: want fp32 or bf16", i.Precision)
 	}
+	for _, f := range []device.Format{i.Activations, i.Residual} {
+		if f != device.F32 && f != device.BF16 {
+			t.Errorf("activations in %v, the residual stream in %v: want fp32 or bf16", i.Activations, i.Residual)
+		}
+	}
 }
 
+// alloc is n bytes for the time of a test.
+func alloc(t *testing.T, d device.Device, n int) device.Mem {
+	t.Helper()
+	m, err := d.Alloc(n)
+	if err != nil {
+		t.Fatalf("alloc: %v", err)
+	}
+	t.Cleanup(func() { d.Free(m) })
+	return m
+}
+
+func settle(t *testing.T, d device.Device) {
+	t.Helper()
+	if err := d.Sync(); err != nil {
+		t.Fatalf("sync: %v", err)
+	}
+}
+
+// address is where memory begins, wherever it lies.
+func address(m device.Mem) uint64 {
+	return m.Addr | uint64(uintptr(unsafe.Pointer(unsafe.SliceData(m.Host))))
+}
+
+// noise is n bytes.
+func noise(name string, n int) []byte {
+	r, b := random(name), make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
+// memory: fresh memory is zero and aligned, of any size, and runs of it are
+// filled, cleared and copied by themselves.
 func memory(t *testing.T, d device.Device) {
-	x := normal(random("memory"), 1000, 1)
-	a, err := d.Alloc(1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Free(a)
-	b, err := d.Alloc(1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Free(b)
-	y := normal(random("other"), 1000, 1)
-	d.Download(y, a)
-	for i, v := range y {
-		if v != 0 {
-			t.Fatalf("fresh memory holds %g at %d, want 0", v, i)
+	for _, n := range []int{1, 3, 4, 255, 256, 257, 1001, 1 << 20} {
+		a := alloc(t, d, n)
+		if a.N != n {
+			t.Errorf("allocation of %d bytes has %d", n, a.N)
 		}
+		if at := address(a); at%device.Alignment != 0 {
+			t.Errorf("allocation of %d bytes begins at %#x: want a multiple of %d", n, at, device.Alignment)
+		}
+		got := bytes.Repeat([]byte{1}, n)
+		d.Download(got, a)
+		settle(t, d)
+		if at := differs(got, make([]byte, n)); at >= 0 {
+			t.Errorf("byte %d of %d fresh ones is %#02x, want 0", at, n, got[at])
+		}
+		d.Upload(a, noise("used", n)) // and so is memory that was used before
 	}
+	x := noise("memory", 4001)
+	a := alloc(t, d, len(x))
 	d.Upload(a, x)
-	d.Copy(b, a)
-	d.Zero(a.Slice(10, 990))
-	d.Copy(a.Slice(500, 600), b.Slice(0, 100))
-	d.Download(y, a)
-	for i, v := range y {
-		want := float32(0)
-		switch {
-		case i < 10 || i >= 990:
-			want = x[i]
-		case i >= 500 && i < 600:
-			want = x[i-500]
-		}
-		if math.Float32bits(v) != math.Float32bits(want) {
-			t.Fatalf("after copies and zeros, element %d is %g, want %g", i, v, want)
-		}
+	y := noise("part", 33)
+	d.Upload(a.Slice(64, 97), y)
+	d.Zero(a.Slice(160, 1001))
+	d.Upload(a.Slice(2000, 2000), nil)
+	d.Zero(device.Mem{})
+	d.Swap(a.Slice(2000, 2101), a.Slice(3008, 3109))
+	part, whole := make([]byte, 7), make([]byte, len(x))
+	d.Download(part, a.Slice(96, 103))
+	d.Download(whole, a)
+	settle(t, d)
+	want := bytes.Clone(x)
+	copy(want[64:], y)
+	for i := 160; i < 1001; i++ {
+		want[i] = 0
+	}
+	copy(want[2000:2101], x[3008:3109])
+	copy(want[3008:3109], x[2000:2101])
+	if at := differs(whole, want); at >= 0 {
+		t.Errorf("after uploads, zeros and a swap, byte %d is %#02x, want %#02x", at, whole[at], want[at])
+	}
+	if at := differs(part, want[96:103]); at >= 0 {
+		t.Errorf("byte %d of a part is %#02x, want %#02x", at, part[at], want[96+at])
 	}
 	if _, err := d.Alloc(-1); err == nil {
-		t.Error("allocation of -1 floats succeeded")
+		t.Error("allocation of -1 bytes succeeded")
 	}
 	empty, err := d.Alloc(0)
 	if err != nil || !empty.Empty() {
 		t.Errorf("allocation of nothing: %v, %v", empty, err)
 	}
 	d.Free(empty)
-	if err := d.Sync(); err != nil {
-		t.Errorf("sync: %v", err)
-	}
-}
-
-// wrongSizes checks that operators refuse tensors that do not fit.
-func wrongSizes(t *testing.T, d device.Device) {
-	m, err := d.Alloc(4096)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Free(m)
-	f := func(n int) device.Mem { return m.Slice(0, n) }
-	w := func(n int) device.Matrix { return device.Dense(f(n)) }
-	half := func(n int) device.Matrix { return device.Matrix{Format: device.BF16, Raw: m.Bytes(n)} }
-	s := device.Heads{A: 2, G: 1, D: 4, Rotary: 2, Base: 10000}
-	for name, call := range map[string]func(){
-		"Embed":           func() { d.Embed(f(7), w(64), []int32{1, 2}, 4) },
-		"EmbedId":         func() { d.Embed(f(8), w(64), []int32{1, 16}, 4) },
-		"EmbedNegative":   func() { d.Embed(f(8), w(64), []int32{1, -1}, 4) },
-		"EmbedBackward":   func() { d.EmbedBackward(f(64), f(9), []int32{1, 2}, 4) },
-		"RMSNorm":         func() { d.RMSNorm(f(8), f(2), f(8), device.Mem{}, f(5), 2, 4, 1e-5) },
-		"RMSNormBackward": func() { d.RMSNormBackward(f(8), device.Mem{}, f(8), f(8), f(4), f(3), 2, 4) },
-		"Linear":          func() { d.Linear(f(6), f(9), 2, &device.Linear{W: w(12), I: 4, O: 3}) },
-		"LinearLoRA":      func() { d.Linear(f(6), f(8), 2, &device.Linear{W: w(12), I: 4, O: 3, LoRA: &device.LoRA{R: 2}}) },
-		"LinearBackward":  func() { d.LinearBackward(f(8), f(7), f(8), 2, &device.Linear{W: w(12), I: 4, O: 3}, nil) },
-		"LinearNarrow":    func() { d.Linear(f(6), f(8), 2, &device.Linear{W: half(23), I: 4, O: 3}) },
-		"LinearScales": func() {
-			d.Linear(f(6), f(8), 2, &device.Linear{W: device.Matrix{Format: device.Int8, Raw: m.Bytes(12), Scales: f(1)}, I: 4, O: 3})
-		},
-		"LinearFrozen": func() {
-			d.LinearBackward(f(8), f(6), f(8), 2, &device.Linear{W: half(24), I: 4, O: 3}, &device.LinearGrad{W: f(12)})
-		},
-		"CrossEntropyFrozen": func() {
-			d.CrossEntropy(f(2), device.Mem{}, f(20), f(8), half(40), []int32{0, 1}, 2, 4, 5, 1, device.Goal{})
-		},
-		"Rotary":            func() { d.Rotary(f(31), []int32{0, 1}, s, false) },
-		"Attention":         func() { d.Attention(f(16), f(4), f(31), []int32{0, 2}, s, nil) },
-		"AttentionBackward": func() { d.AttentionBackward(f(32), f(16), f(16), f(3), f(32), []int32{0, 2}, s, nil, nil) },
-		"AttentionPrefix": func() {
-			d.Attention(f(16), f(4), f(32), []int32{0, 2}, s, &device.Prefix{K: f(8), V: f(7), N: 2, Stride: 4})
-		},
-		"AttentionCached": func() {
-			d.AttentionCached(f(16), f(32), device.Cache{K: f(8), V: f(8), Max: 2}, []int32{0}, []int32{1}, []int32{0, 2}, s, nil)
-		},
-		"SwiGLU":         func() { d.SwiGLU(f(8), f(15), 2, 4) },
-		"SwiGLUBackward": func() { d.SwiGLUBackward(f(16), f(7), f(16), 2, 4) },
-		"CrossEntropy": func() {
-			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), w(19), []int32{0, 1}, 2, 4, 5, 1, device.Goal{})
-		},
-		"CrossEntropyTarget": func() {
-			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), w(20), []int32{0, 5}, 2, 4, 5, 1, device.Goal{})
-		},
-		"CrossEntropyBase": func() {
-			d.CrossEntropy(f(2), device.Mem{}, device.Mem{}, f(8), w(20), []int32{0, 1}, 2, 4, 5, 1, device.Goal{Anchor: 1, Base: f(7)})
-		},
-		"Tanh":         func() { d.Tanh(f(3), f(4)) },
-		"TanhBackward": func() { d.TanhBackward(f(3), f(3), f(4)) },
-		"Dropout":      func() { d.Dropout(f(3), f(4), 0.1, 1) },
-		"Axpy":         func() { d.Axpy(f(3), 1, f(4)) },
-		"Copy":         func() { d.Copy(f(3), f(4)) },
-		"Upload":       func() { d.Upload(f(3), make([]float32, 4)) },
-		"Download":     func() { d.Download(make([]float32, 4), f(3)) },
-		"AdamW":        func() { d.AdamW(f(3), f(3), device.Moment{V: f(3)}, device.Moment{V: f(4)}, device.AdamW{Step: 1}) },
-		"AdamWNarrow": func() {
-			d.AdamW(f(300), f(300), device.Moment{V: f(75), Scale: f(1)}, device.Moment{V: f(75), Scale: f(2)}, device.AdamW{Step: 1})
-		},
-		"SGD":       func() { d.SGD(f(3), f(4), device.Moment{}, device.SGD{}) },
-		"SGDMoment": func() { d.SGD(f(3), f(3), device.Moment{}, device.SGD{Momentum: 0.9}) },
-		"Lion":      func() { d.Lion(f(3), f(3), device.Moment{V: f(2)}, device.Lion{}) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			defer func() {
-				if recover() == nil {
-					t.Error("wrong sizes did not panic")
-				}
-			}()
-			call()
-		})
-	}
+	settle(t, d)
 }

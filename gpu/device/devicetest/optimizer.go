@@ -1,6 +1,7 @@
 package devicetest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -8,201 +9,247 @@ import (
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
-// memories are a moment before and after a step.
-type memories struct {
-	narrow, signed bool
-	v, scale       []float32 // as they lie on the device, before
-	before, after  []float64 // what they mean
+// masters are weights before and after a step, in float32 or split in two.
+type masters struct {
+	name          string
+	format        device.Format
+	before, after []float64
 }
 
-// newMemories draws a moment of n values about as large as size.
-func newMemories(r *rand.Rand, n int, narrow, signed bool, size float64) *memories {
-	m := &memories{narrow: narrow, signed: signed, before: make([]float64, n), after: make([]float64, n)}
-	values, scales := device.MomentSizes(n, narrow)
-	if !narrow {
-		m.v = normal(r, n, size)
-		for i := range m.v {
-			if !signed {
-				m.v[i] *= m.v[i]
-			}
-			m.before[i] = float64(m.v[i])
-		}
-		return m
-	}
-	m.v, m.scale = make([]float32, values), normal(r, scales, size)
-	code := device.DynamicCode(signed)
-	for i := range m.scale {
-		m.scale[i] *= m.scale[i]
-	}
-	m.scale[0] = 0 // a block that has seen no gradient yet
-	for i := range m.before {
-		c := uint32(r.IntN(256))
-		m.v[i/4] = math.Float32frombits(math.Float32bits(m.v[i/4]) | c<<(8*(i%4)))
-		m.before[i] = float64(code.Value[c]) * float64(m.scale[i/device.MomentBlock])
-	}
+func newMasters(r *rand.Rand, name string, f device.Format, n int) *masters {
+	m := &masters{name: name, format: f, before: draw(r, device.F32, n, 1)}
+	m.after = append([]float64(nil), m.before...)
 	return m
 }
 
-// reset makes it what it is before the first step.
-func (m *memories) reset() {
-	clear(m.v)
-	clear(m.scale)
-	clear(m.before)
+// halves are the numbers as a BF16 tensor and what is left of their bits, as
+// device.Weights draws it.
+func halves(x []float64) (high, low []byte) {
+	for _, v := range x {
+		bits := math.Float32bits(float32(v))
+		low = binary.LittleEndian.AppendUint16(low, uint16(bits))
+		if bits&0xFFFF >= 0x8000 {
+			bits += 0x10000
+		}
+		high = binary.LittleEndian.AppendUint16(high, uint16(bits>>16))
+	}
+	return high, low
 }
 
-// operands of the moment.
-func (m *memories) operands(name string) []operand {
-	if !m.narrow {
-		return []operand{inout(name, m.v, m.after), none(name + " scale")}
+// joined is the other direction. An upper half that is not the float32 rounded
+// is an error.
+func joined(high, low []byte) ([]float64, error) {
+	x := make([]float64, len(high)/2)
+	for i := range x {
+		h, l := binary.LittleEndian.Uint16(high[2*i:]), binary.LittleEndian.Uint16(low[2*i:])
+		bits := uint32(h)<<16 | uint32(l)
+		if l >= 0x8000 {
+			bits -= 0x10000
+		}
+		x[i] = float64(math.Float32frombits(bits))
+		if again, _ := halves(x[i : i+1]); binary.LittleEndian.Uint16(again) != h {
+			return nil, fmt.Errorf("weight %d: the upper half %#04x is not the nearest to %g", i, h, x[i])
+		}
 	}
-	judged := func(name string, before []float32) operand {
-		return operand{name: name, n: len(before), before: before, judged: true}
-	}
-	return []operand{judged(name, m.v), judged(name+" scale", m.scale)}
+	return x, nil
 }
 
-// check judges a narrow moment: scales are the blocks' largest magnitudes, and
-// codes the nearest there are, or as good as.
-func (m *memories) check(name string, v, scale []float32, tolerance float64) error {
-	if !m.narrow {
-		return nil
+// operands of the weights; idle where nothing may change them.
+func (m *masters) operands(idle bool) []operand {
+	if m.format == device.F32 {
+		w := in(m.name, device.F32, m.before)
+		if !idle {
+			w.want = m.after
+		}
+		return []operand{w}
 	}
-	code := device.DynamicCode(m.signed)
-	for b, s := range scale {
-		first := b * device.MomentBlock
-		block := m.after[first:min(first+device.MomentBlock, len(m.after))]
-		top := 0.0
-		for _, x := range block {
-			top = max(top, math.Abs(x))
-		}
-		if !(math.Abs(float64(s)-top) <= tolerance*top) {
-			return fmt.Errorf("%s: scale %d is %g, want %g", name, b, s, top)
-		}
-		for i, x := range block {
-			c := math.Float32bits(v[(first+i)/4]) >> (8 * ((first + i) % 4)) & 0xff
-			off, least := math.Abs(float64(code.Value[c])*top-x), math.Inf(1)
-			for _, other := range code.Value {
-				least = min(least, math.Abs(float64(other)*top-x))
-			}
-			if !(off <= least+tolerance*top) {
-				return fmt.Errorf("%s[%d] is %g and became code %d, off by %g where %g is possible", name, first+i, x, c, off, least)
+	high, low := halves(m.before)
+	w, rest := inBytes(m.name, high), inBytes(m.name+" low", low)
+	w.format, w.judged, rest.judged = device.BF16, !idle, !idle
+	return []operand{w, rest}
+}
+
+func (m *masters) on(c *call) device.Weights {
+	return device.Weights{W: c.t(m.name), Low: c.m(m.name + " low")}
+}
+
+// check judges split weights by the float32 numbers that they are.
+func (m *masters) check(after results, limit float64) (float64, error) {
+	if m.format == device.F32 {
+		return 0, nil
+	}
+	got, err := joined(after[m.name], after[m.name+" low"])
+	if err != nil {
+		return 0, err
+	}
+	worst, at := apart(device.F32, got, m.after)
+	if !(worst <= limit) {
+		return worst, fmt.Errorf("%s[%d] with its lower half is %g, want %g, was %g", m.name, at, got[at], m.after[at], m.before[at])
+	}
+	return worst, nil
+}
+
+// A step is one call of an optimizer: formats, and a factor that may not be a
+// number.
+type step struct {
+	n       int
+	w, g    device.Format
+	narrow  bool
+	factor  float64
+	moments []*memories
+	masters *masters
+	grads   []float64
+}
+
+// steps are all combinations of formats, in small; F32 alone in large.
+func steps() []step {
+	var all []step
+	for _, n := range []int{1, 17, 300, 70001} {
+		for _, narrow := range []bool{false, true} {
+			for _, f := range [][2]device.Format{{device.F32, device.F32}, {device.BF16, device.F32}, {device.BF16, device.BF16}} {
+				for _, factor := range []float64{1, 0.25, math.NaN()} {
+					if n > 300 && factor != 0.25 {
+						continue
+					}
+					all = append(all, step{n: n, w: f[0], g: f[1], narrow: narrow, factor: factor})
+				}
 			}
 		}
 	}
-	return nil
+	return all
+}
+
+func (s step) String() string {
+	return fmt.Sprintf("N=%d,narrow=%t,w=%v,g=%v,factor=%g", s.n, s.narrow, s.w, s.g, s.factor)
+}
+
+// draw fills in weights and gradients.
+func (s *step) draw(r *rand.Rand) {
+	s.masters, s.grads = newMasters(r, "w", s.w, s.n), draw(r, s.g, s.n, 1)
+}
+
+// moment draws a moment.
+func (s *step) moment(r *rand.Rand, name string, signed, fresh bool, size float64) *memories {
+	m := newMemories(r, name, s.n, s.narrow, signed, fresh, size)
+	s.moments = append(s.moments, m)
+	return m
+}
+
+// testCase is the step, which does nothing where the factor is not a number.
+func (s *step) testCase(name string, run func(c *call, w device.Weights, g, factor device.Tensor)) testCase {
+	idle := math.IsNaN(s.factor)
+	norm := in("norm", device.F32, []float64{123, s.factor}) // as ClipNorm leaves it
+	operands := append(s.masters.operands(idle), in("g", s.g, s.grads), norm)
+	for _, m := range s.moments {
+		operands = append(operands, m.operands(idle)...)
+	}
+	t := testCase{name: name, operands: operands, run: func(c *call) { run(c, s.masters.on(c), c.t("g"), c.t("norm").Slice(1, 2)) }}
+	if !idle && (s.narrow || s.w == device.BF16) {
+		t.check = func(after results, limit float64) (float64, error) {
+			most, err := s.masters.check(after, limit)
+			for _, m := range s.moments {
+				if err != nil {
+					break
+				}
+				var worst float64
+				worst, err = m.check(after, limit)
+				most = max(most, worst)
+			}
+			return most, err
+		}
+	}
+	return t
 }
 
 // optimizerCases follow the formulas in gpu/device/optimizer.go.
 func optimizerCases() []testCase {
 	var all []testCase
-	for _, n := range []int{1, 17, 300, 70001} {
-		for _, narrow := range []bool{false, true} {
-			all = append(all, adamwCases(n, narrow)...)
-			all = append(all, sgdCases(n, narrow)...)
-			all = append(all, lionCases(n, narrow)...)
+	for _, s := range steps() {
+		for _, c := range []device.AdamW{
+			{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 1},
+			{LR: 5e-5, Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, WeightDecay: 0.1, Step: 1000},
+		} {
+			all = append(all, adamwCase(s, c))
 		}
-	}
-	return all
-}
-
-func adamwCases(n int, narrow bool) []testCase {
-	var all []testCase
-	for _, s := range []device.AdamW{
-		{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 1, GradScale: 1},
-		{LR: 5e-5, Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, WeightDecay: 0.1, Step: 1000, GradScale: 0.25},
-	} {
-		name := fmt.Sprintf("AdamW/step=%d,N=%d,narrow=%t", s.Step, n, narrow)
-		r := random(name)
-		p, g := normal(r, n, 1), normal(r, n, 1)
-		mean, square := newMemories(r, n, narrow, true, 0.1), newMemories(r, n, narrow, false, 0.1)
-		if s.Step == 1 {
-			mean.reset()
-			square.reset()
-		}
-		want := wide(p)
-		b1, b2, t := float64(s.Beta1), float64(s.Beta2), float64(s.Step)
-		for j := range want {
-			grad := float64(s.GradScale) * float64(g[j])
-			m := b1*mean.before[j] + (1-b1)*grad
-			v := b2*square.before[j] + (1-b2)*grad*grad
-			step := m / (1 - math.Pow(b1, t)) / (math.Sqrt(v/(1-math.Pow(b2, t))) + float64(s.Eps))
-			want[j] -= float64(s.LR) * (step + float64(s.WeightDecay)*want[j])
-			mean.after[j], square.after[j] = m, v
-		}
-		all = append(all, testCase{name: name,
-			operands: append(append([]operand{inout("p", p, want), in("g", g)}, mean.operands("m")...), square.operands("v")...),
-			run: func(d device.Device, m []device.Mem) {
-				d.AdamW(m[0], m[1], device.Moment{V: m[2], Scale: m[3]}, device.Moment{V: m[4], Scale: m[5]}, s)
-			},
-			check: func(after [][]float32, tolerance float64) error {
-				if err := mean.check("m", after[2], after[3], tolerance); err != nil {
-					return err
-				}
-				return square.check("v", after[4], after[5], tolerance)
-			}})
-	}
-	return all
-}
-
-func sgdCases(n int, narrow bool) []testCase {
-	var all []testCase
-	for _, s := range []device.SGD{
-		{LR: 0.1, GradScale: 0.5, WeightDecay: 0.01},
-		{LR: 1e-3, GradScale: 1, Momentum: 0.9},
-		{LR: 1e-3, GradScale: 0.25, Momentum: 0.9, Nesterov: true, WeightDecay: 0.1},
-	} {
-		name := fmt.Sprintf("SGD/momentum=%g,nesterov=%t,N=%d,narrow=%t", s.Momentum, s.Nesterov, n, narrow)
-		r := random(name)
-		p, g, mean := normal(r, n, 1), normal(r, n, 1), newMemories(r, n, narrow, true, 1)
-		want := wide(p)
-		for j, w := range want {
-			grad := float64(s.GradScale)*float64(g[j]) + float64(s.WeightDecay)*w
-			m := float64(s.Momentum)*mean.before[j] + grad
-			mean.after[j] = m
-			if s.Nesterov {
-				m = grad + float64(s.Momentum)*m
-			}
-			want[j] -= float64(s.LR) * m
-		}
-		c := testCase{name: name, operands: []operand{inout("p", p, want), in("g", g)},
-			run: func(d device.Device, m []device.Mem) { d.SGD(m[0], m[1], device.Moment{}, s) }}
-		if s.Momentum != 0 {
-			c.operands = append(c.operands, mean.operands("m")...)
-			c.run = func(d device.Device, m []device.Mem) { d.SGD(m[0], m[1], device.Moment{V: m[2], Scale: m[3]}, s) }
-			c.check = func(after [][]float32, tolerance float64) error {
-				return mean.check("m", after[2], after[3], tolerance)
+		for _, c := range []device.SGD{
+			{LR: 0.1, WeightDecay: 0.01},
+			{LR: 1e-3, Momentum: 0.9},
+			{LR: 1e-3, Momentum: 0.9, Nesterov: true, WeightDecay: 0.1},
+		} {
+			if c.Momentum != 0 || !s.narrow {
+				all = append(all, sgdCase(s, c))
 			}
 		}
-		all = append(all, c)
+		all = append(all, lionCase(s, device.Lion{LR: 1e-3, Beta1: 0.9, Beta2: 0.99, WeightDecay: 0.1}))
 	}
 	return all
 }
 
-func lionCases(n int, narrow bool) []testCase {
-	s := device.Lion{LR: 1e-3, Beta1: 0.9, Beta2: 0.99, WeightDecay: 0.1, GradScale: 0.5}
-	name := fmt.Sprintf("Lion/N=%d,narrow=%t", n, narrow)
+func adamwCase(s step, c device.AdamW) testCase {
+	name := fmt.Sprintf("AdamW/step=%d,%v", c.Step, s)
 	r := random(name)
-	p, g, mean := normal(r, n, 1), normal(r, n, 1), newMemories(r, n, narrow, true, 1)
-	g[0] = 0 // whose sign is 0 where there is no momentum either
-	if !narrow {
-		mean.v[0], mean.before[0] = 0, 0
+	s.draw(r)
+	mean, square := s.moment(r, "m", true, c.Step == 1, 0.1), s.moment(r, "v", false, c.Step == 1, 0.1)
+	b1, b2, t := float64(c.Beta1), float64(c.Beta2), float64(c.Step)
+	for j, w := range s.masters.before {
+		g := s.factor * s.grads[j]
+		m := b1*mean.before[j] + (1-b1)*g
+		v := b2*square.before[j] + (1-b2)*g*g
+		change := m / (1 - math.Pow(b1, t)) / (math.Sqrt(v/(1-math.Pow(b2, t))) + float64(c.Eps))
+		s.masters.after[j] = w - float64(c.LR)*(change+float64(c.WeightDecay)*w)
+		mean.after[j], square.after[j] = m, v
 	}
-	want := wide(p)
-	for j := range want {
-		grad := float64(s.GradScale) * float64(g[j])
-		way := float64(s.Beta1)*mean.before[j] + (1-float64(s.Beta1))*grad
-		want[j] -= float64(s.LR) * float64(s.WeightDecay) * want[j]
-		if way != 0 {
-			want[j] -= float64(s.LR) * math.Copysign(1, way)
+	return s.testCase(name, func(on *call, w device.Weights, g, factor device.Tensor) {
+		on.AdamW(w, g, mean.on(on), square.on(on), factor, c)
+	})
+}
+
+func sgdCase(s step, c device.SGD) testCase {
+	name := fmt.Sprintf("SGD/momentum=%g,nesterov=%t,%v", c.Momentum, c.Nesterov, s)
+	r := random(name)
+	s.draw(r)
+	mean := newMemories(r, "m", s.n, s.narrow, true, false, 1)
+	if c.Momentum != 0 {
+		s.moments = append(s.moments, mean)
+	}
+	for j, w := range s.masters.before {
+		g := s.factor*s.grads[j] + float64(c.WeightDecay)*w
+		m := g
+		if c.Momentum != 0 {
+			m += float64(c.Momentum) * mean.before[j]
 		}
-		mean.after[j] = float64(s.Beta2)*mean.before[j] + (1-float64(s.Beta2))*grad
+		mean.after[j] = m
+		if c.Nesterov {
+			m = g + float64(c.Momentum)*m
+		}
+		s.masters.after[j] -= float64(c.LR) * m
 	}
-	return []testCase{{name: name,
-		operands: append([]operand{inout("p", p, want), in("g", g)}, mean.operands("m")...),
-		run: func(d device.Device, m []device.Mem) {
-			d.Lion(m[0], m[1], device.Moment{V: m[2], Scale: m[3]}, s)
-		},
-		check: func(after [][]float32, tolerance float64) error {
-			return mean.check("m", after[2], after[3], tolerance)
-		}}}
+	return s.testCase(name, func(on *call, w device.Weights, g, factor device.Tensor) {
+		on.SGD(w, g, mean.on(on), factor, c)
+	})
+}
+
+func lionCase(s step, c device.Lion) testCase {
+	name := fmt.Sprintf("Lion/%v", s)
+	r := random(name)
+	s.draw(r)
+	mean := s.moment(r, "m", true, false, 1)
+	s.grads[0] = 0 // whose sign is 0 where there is no momentum either
+	if !s.narrow {
+		mean.before[0] = 0
+		mean.v = encode(device.F32, mean.before)
+	}
+	for j, w := range s.masters.before {
+		g := s.factor * s.grads[j]
+		way := float64(c.Beta1)*mean.before[j] + (1-float64(c.Beta1))*g
+		w -= float64(c.LR) * float64(c.WeightDecay) * w
+		if way != 0 {
+			w -= float64(c.LR) * math.Copysign(1, way)
+		}
+		s.masters.after[j] = w
+		mean.after[j] = float64(c.Beta2)*mean.before[j] + (1-float64(c.Beta2))*g
+	}
+	return s.testCase(name, func(on *call, w device.Weights, g, factor device.Tensor) {
+		on.Lion(w, g, mean.on(on), factor, c)
+	})
 }

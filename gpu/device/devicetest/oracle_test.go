@@ -43,7 +43,7 @@ func near(t *testing.T, name string, got, want []float64) {
 // differences of its forward ones.
 func TestOracleGradients(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	draw := func(n int) []float64 { return wide(normal(r, n, 1)) }
+	draw := func(n int) []float64 { return draw(r, device.F32, n, 1) }
 
 	x, w, dy := draw(3*7), draw(7), draw(3*7)
 	_, rstd := norm(x, w, 3, 7, 1e-5)
@@ -57,11 +57,12 @@ func TestOracleGradients(t *testing.T) {
 		slope(func([]float64) float64 { return inner(swiglu(u, 2, 5), dz) }, u))
 
 	s := device.Heads{A: 4, G: 2, D: 6, Rotary: 4, Base: 10000}
-	starts := []int32{0, 1, 4, 6}
+	cu := []int32{0, 1, 4, 6}
 	qkv, do := draw(6*s.Width()), draw(6*s.A*s.D)
 	for _, f := range []fixed{{}, {3, draw(3 * s.G * s.D), draw(3 * s.G * s.D)}} {
-		attentionLoss := func([]float64) float64 { o, _ := attention(qkv, starts, s, f); return inner(o, do) }
-		dqkv, df := attentionBackward(do, qkv, starts, s, f)
+		attentionLoss := func([]float64) float64 { o, _ := attention(qkv, cu, s, f); return inner(o, do) }
+		o, _ := attention(qkv, cu, s, f)
+		dqkv, df := attentionBackward(do, o, qkv, cu, s, f)
 		near(t, "attention", dqkv, slope(attentionLoss, qkv))
 		near(t, "attention, prefix keys", df.k, slope(attentionLoss, f.k))
 		near(t, "attention, prefix values", df.v, slope(attentionLoss, f.v))
@@ -72,17 +73,17 @@ func TestOracleGradients(t *testing.T) {
 	near(t, "rotary", rotate(dr, pos, s, -1),
 		slope(func([]float64) float64 { return inner(rotate(qkv, pos, s, 1), dr) }, qkv))
 
-	// With an anchor, the other model's scores get no gradient: its x is another.
-	e, base, table, targets := draw(4*5), draw(4*5), draw(9*5), []int32{3, -1, 0, 8}
-	for _, g := range []struct{ smoothing, anchor float64 }{{0, 0}, {0.2, 0}, {0, 0.7}, {0.1, 2}} {
-		loss := func([]float64) float64 {
-			l, _, _ := crossEntropy(e, table, base, targets, 4, 5, 9, g.smoothing, g.anchor)
-			return l[0] + l[1] + l[2] + l[3]
-		}
-		_, de, dt := crossEntropy(e, table, base, targets, 4, 5, 9, g.smoothing, g.anchor)
-		near(t, "cross-entropy dx", de, slope(loss, e))
-		if g.anchor == 0 {
-			near(t, "cross-entropy dw", dt, slope(loss, table))
+	// With a reference, its scores get no gradient: its x is another.
+	p := lossProblem{m: 4, h: 5, v: 9, x: draw(4 * 5), reference: draw(4 * 5), w: draw(9 * 5), bias: draw(9),
+		targets: []int32{3, -1, 0, 8}, weights: []float32{1, 1, 0.5, 2}}
+	for _, o := range []struct{ smoothing, kl float64 }{{0, 0}, {0.2, 0}, {0, 0.7}, {0.1, 2}} {
+		p.smoothing, p.kl = o.smoothing, o.kl
+		loss := func([]float64) float64 { l := p.answer().loss; return l[0] + 0.5*l[2] + 2*l[3] }
+		a := p.answer()
+		near(t, "cross-entropy dx", a.dx, slope(loss, p.x))
+		if o.kl == 0 {
+			near(t, "cross-entropy dw", a.dw, slope(loss, p.w))
+			near(t, "cross-entropy dbias", a.dbias, slope(loss, p.bias))
 		}
 	}
 

@@ -111,40 +111,30 @@ func binary16(h uint16) float64 {
 	return sign * (1 + fraction) * math.Pow(2, float64(exponent-15))
 }
 
-// named is a case's name, with the format where that is not the usual one.
-func named(f device.Format, name string) string {
-	if f == device.F32 {
-		return name
-	}
-	return f.String() + "," + name
-}
-
-// lead is how many bytes stand before the stored ones: in a file that is
-// mapped, nothing is aligned. Floats are.
-func (w *weight) lead() int {
-	if w.format == device.F32 {
-		return 0
-	}
-	return 3
-}
-
-// operands are the stored bytes, as floats, and the scales.
+// operands are the stored bytes, and the scales. In a file that is mapped,
+// nothing is aligned but floats to their own size.
 func (w *weight) operands(name string) []operand {
-	raw := append(make([]byte, w.lead()), w.stored...)
-	for len(raw)%4 != 0 {
-		raw = append(raw, 0xFF)
+	data := inBytes(name, w.stored)
+	data.format, data.lead = w.format, 3
+	if w.format == device.F32 {
+		data.lead = 4
 	}
-	floats := make([]float32, len(raw)/4)
-	for i := range floats {
-		floats[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-	}
-	return []operand{in(name, floats), in(name+" scales", w.scales)}
+	return []operand{data, in(name+" scales", device.F32, wideFloats(w.scales))}
 }
 
 // matrix is the weight in the memory of its operands.
-func (w *weight) matrix(stored, scales device.Mem) device.Matrix {
-	if w.format == device.F32 {
-		return device.Dense(stored)
+func (w *weight) matrix(c *call, name string) device.Matrix {
+	return device.Matrix{Format: w.format, Data: c.m(name), Scales: c.t(name + " scales")}
+}
+
+// exact reports whether bfloat16 has all of the format's numbers, so that they
+// are exact where operands of products are rounded to it.
+func (w *weight) exact() bool { return w.format == device.BF16 }
+
+func wideFloats(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
 	}
-	return device.Matrix{Format: w.format, Raw: stored.Bytes(w.lead()+len(w.stored)).Slice(w.lead(), w.lead()+len(w.stored)), Scales: scales}
+	return y
 }

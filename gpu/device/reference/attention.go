@@ -7,153 +7,180 @@ import (
 )
 
 // Rotary rotates pair i of a head at position p by the angle p·base^(−2i/P).
-func (d *Device) Rotary(qkv device.Mem, pos []int32, s device.Heads, inverse bool) {
-	width := s.Width()
-	want("Rotary", "qkv", qkv.N, len(pos)*width)
-	frequencies := s.Frequencies()
-	for m, p := range pos {
+func (d *host) Rotary(qkv device.Tensor, p *device.Pass, s device.Heads, inverse bool) {
+	rows, frequencies := floats(qkv), s.Frequencies()
+	for m, position := range batch(p).Positions {
 		for i, f := range frequencies {
-			sin, cos := math.Sincos(float64(float32(p) * f))
+			sin, cos := math.Sincos(float64(float32(position) * f))
 			if inverse {
 				sin = -sin
 			}
-			for head := range s.A + s.G { // queries, then keys; values stay
-				pair := qkv.Host[m*width+head*s.D+2*i:]
+			for a := range s.A + s.G { // queries, then keys; values stay
+				pair := head(rows, s, m, a)[2*i:]
 				x, y := float64(pair[0]), float64(pair[1])
 				pair[0] = float32(x*cos - y*sin)
 				pair[1] = float32(y*cos + x*sin)
 			}
 		}
 	}
+	store(qkv, rows)
 }
 
 // Attention is softmax(q·kᵀ/√D)·v of every row over the prefix, the rows before
 // it in its sequence and itself. Query head a reads group a/(A/G).
-func (d *Device) Attention(o, lse, qkv device.Mem, starts []int32, s device.Heads, p *device.Prefix) {
-	rows := int(starts[len(starts)-1])
-	want("Attention", "qkv", qkv.N, rows*s.Width())
-	want("Attention", "o", o.N, rows*s.A*s.D)
-	want("Attention", "lse", lse.N, rows*s.A)
-	n := before("Attention", p, s)
-	first := firsts(starts)
-	d.each(rows*s.A, func(i int) {
-		m, a := i/s.A, i%s.A
-		q := head(qkv, s, m, a)
-		w := make([]float64, n+m+1-first[m])
-		for j := range w {
-			w[j] = dot(q, keyAt(qkv, p, s, first[m], j, a)) / math.Sqrt(float64(s.D))
-		}
-		lse.Host[i] = float32(softmax(w))
-		weigh(o.Host[i*s.D:(i+1)*s.D], w, func(j int) []float32 { return valueAt(qkv, p, s, first[m], j, a) })
-	})
+func (d *host) Attention(o, lse, qkv device.Tensor, p *device.Pass, s device.Heads, x *device.Prefix) {
+	out, sums, rows := floats(o), lse.Floats(), floats(qkv)
+	for i := range p.S {
+		first, n := sequence(batch(p), i)
+		c := before(x, s)
+		past := len(c.k)
+		c.rows(rows, first, n, s)
+		d.each(n*s.A, func(at int) {
+			r, a := at/s.A, at%s.A
+			at += first * s.A
+			sums[at] = float32(c.attend(out[at*s.D:(at+1)*s.D], rows, s, first+r, a, past+r+1))
+		})
+	}
+	store(o, out)
 }
 
 // AttentionBackward, with P = exp(q·kᵀ/√D − lse) and δ = Σ_c do·o:
 //
 //	dS = P ⊙ (do·vᵀ − δ)    dq = dS·k/√D    dk = Σ_heads dSᵀ·q/√D    dv = Σ_heads Pᵀ·do
-func (d *Device) AttentionBackward(dqkv, do, o, lse, qkv device.Mem, starts []int32, s device.Heads, p, dp *device.Prefix) {
-	rows := int(starts[len(starts)-1])
-	if !dqkv.Empty() {
-		want("AttentionBackward", "dqkv", dqkv.N, rows*s.Width())
+func (d *host) AttentionBackward(dqkv, do, o, lse, qkv device.Tensor, p *device.Pass, s device.Heads, x, dx *device.Prefix) {
+	grad, outGrad, out, sums, rows := floats(dqkv), floats(do), floats(o), lse.Floats(), floats(qkv)
+	contexts := make([]context, p.S)
+	for i := range contexts {
+		first, n := sequence(batch(p), i)
+		contexts[i] = before(x, s)
+		contexts[i].rows(rows, first, n, s)
 	}
-	want("AttentionBackward", "do", do.N, rows*s.A*s.D)
-	want("AttentionBackward", "o", o.N, rows*s.A*s.D)
-	want("AttentionBackward", "lse", lse.N, rows*s.A)
-	want("AttentionBackward", "qkv", qkv.N, rows*s.Width())
-	n := before("AttentionBackward", p, s)
-	if dp != nil && before("AttentionBackward", dp, s) != n {
-		panic("reference: AttentionBackward: the prefix and its gradient have different sizes")
-	}
-	root := math.Sqrt(float64(s.D))
-	first := firsts(starts)
+	fixed, dFixed := prefixed(x), before(dx, s)
+	root, per := math.Sqrt(float64(s.D)), s.A/s.G
 	d.each(s.G, func(g int) { // a group owns its keys, its values and its query heads
-		sum := make([]float64, rows*s.Width()) // the gradient, in float64
+		sum := make([]float64, p.M*s.Width()) // the gradient, in float64
 		at := func(m, head int) []float64 { return sum[m*s.Width()+head*s.D:][:s.D] }
-		fixed := make([]float64, 2*n*s.D) // that of the prefix: keys, then values
-		per := s.A / s.G
+		table := make([]float64, 2*fixed*s.D) // that of the prefix: keys, then values
 		for a := g * per; a < (g+1)*per; a++ {
-			for m := range rows {
-				i := m*s.A + a
-				q, gO := head(qkv, s, m, a), do.Host[i*s.D:(i+1)*s.D]
-				delta := dot(gO, o.Host[i*s.D:(i+1)*s.D])
-				for j := range n + m + 1 - first[m] {
-					k, v := keyAt(qkv, p, s, first[m], j, a), valueAt(qkv, p, s, first[m], j, a)
-					var dk, dv []float64
-					if j < n {
-						dk, dv = fixed[j*s.D:], fixed[(n+j)*s.D:]
-					} else {
-						dk, dv = at(first[m]+j-n, s.A+g), at(first[m]+j-n, s.A+s.G+g)
+			for i, c := range contexts {
+				first, n := sequence(batch(p), i)
+				for m := first; m < first+n; m++ {
+					line := m*s.A + a
+					q, gO := head(rows, s, m, a), outGrad[line*s.D:(line+1)*s.D]
+					delta := dot(gO, out[line*s.D:(line+1)*s.D])
+					for j := range fixed + m + 1 - first {
+						k, v := c.k[j][g*s.D:][:s.D], c.v[j][g*s.D:][:s.D]
+						var dk, dv []float64
+						if j < fixed {
+							dk, dv = table[j*s.D:], table[(fixed+j)*s.D:]
+						} else {
+							dk, dv = at(first+j-fixed, s.A+g), at(first+j-fixed, s.A+s.G+g)
+						}
+						weight := math.Exp(dot(q, k)/root - float64(sums[line]))
+						dS := weight * (dot(gO, v) - delta) / root
+						axpy(at(m, a), dS, k)
+						axpy(dk, dS, q)
+						axpy(dv, weight, gO)
 					}
-					p := math.Exp(dot(q, k)/root - float64(lse.Host[i]))
-					dS := p * (dot(gO, v) - delta) / root
-					axpy(at(m, a), dS, k)
-					axpy(dk, dS, q)
-					axpy(dv, p, gO)
 				}
 			}
 		}
 		if !dqkv.Empty() {
-			for m := range rows {
+			for m := range p.M {
 				for a := g * per; a < (g+1)*per; a++ {
-					round(head(dqkv, s, m, a), at(m, a))
+					round(head(grad, s, m, a), at(m, a))
 				}
-				round(head(dqkv, s, m, s.A+g), at(m, s.A+g))
-				round(head(dqkv, s, m, s.A+s.G+g), at(m, s.A+s.G+g))
+				round(head(grad, s, m, s.A+g), at(m, s.A+g))
+				round(head(grad, s, m, s.A+s.G+g), at(m, s.A+s.G+g))
 			}
 		}
-		if dp != nil {
-			for j := range n {
-				for c := range s.D {
-					dp.K.Host[j*dp.Stride+g*s.D+c] += float32(fixed[j*s.D+c])
-					dp.V.Host[j*dp.Stride+g*s.D+c] += float32(fixed[(n+j)*s.D+c])
-				}
+		for j := range dFixed.k {
+			for i := range s.D {
+				dFixed.k[j][g*s.D+i] += float32(table[j*s.D+i])
+				dFixed.v[j][g*s.D+i] += float32(table[(fixed+j)*s.D+i])
 			}
 		}
 	})
+	store(dqkv, grad)
 }
 
-// AttentionCached appends each row's key and value to its slot, then attends
-// over the slot up to that row.
-func (d *Device) AttentionCached(o, qkv device.Mem, cache device.Cache, slots, past, starts []int32, s device.Heads, p *device.Prefix) {
-	rows := int(starts[len(starts)-1])
-	want("AttentionCached", "qkv", qkv.N, rows*s.Width())
-	want("AttentionCached", "o", o.N, rows*s.A*s.D)
-	before := before("AttentionCached", p, s)
-	line := s.G * s.D // one position of a cache
-	for i, slot := range slots {
-		n := int(starts[i+1] - starts[i])
-		base := int(slot) * cache.Max * line
-		if int(past[i])+n > cache.Max || base+cache.Max*line > cache.K.N || cache.V.N != cache.K.N {
-			panic("reference: AttentionCached: the cache is too small for its slots or positions")
+// AttentionCached writes each row's key and value into its page, then attends
+// over the pages up to that row.
+func (d *host) AttentionCached(o, qkv device.Tensor, cache device.Cache, p *device.Pass, s device.Heads, x *device.Prefix) {
+	out, rows := floats(o), floats(qkv)
+	b, line := batch(p), s.G*s.D
+	for i := range p.S {
+		first, n := sequence(b, i)
+		past := int(b.Past[i])
+		c := before(x, s)
+		fixed := len(c.k)
+		for j := range past + n {
+			page := int(b.Pages[i*p.Pages+j/device.PagePositions])
+			at := (page*device.PagePositions + j%device.PagePositions) * line
+			key, value := cache.K.Slice(at, at+line), cache.V.Slice(at, at+line)
+			if j >= past {
+				row := rows[(first+j-past)*s.Width()+s.A*s.D:]
+				store(key, row[:line])
+				store(value, row[line:2*line])
+			}
+			c.k, c.v = append(c.k, floats(key)), append(c.v, floats(value))
 		}
-		for r := range n {
-			m, at := int(starts[i])+r, base+(int(past[i])+r)*line
-			copy(cache.K.Host[at:at+line], qkv.Host[m*s.Width()+s.A*s.D:])
-			copy(cache.V.Host[at:at+line], qkv.Host[m*s.Width()+(s.A+s.G)*s.D:])
-		}
-		d.each(n*s.A, func(r int) {
-			m, a := int(starts[i])+r/s.A, r%s.A
-			group := a / (s.A / s.G) * s.D
-			key := func(j int) []float32 {
-				if j < before {
-					return p.K.Host[j*p.Stride+group:][:s.D]
-				}
-				return cache.K.Host[base+(j-before)*line+group:][:s.D]
-			}
-			value := func(j int) []float32 {
-				if j < before {
-					return p.V.Host[j*p.Stride+group:][:s.D]
-				}
-				return cache.V.Host[base+(j-before)*line+group:][:s.D]
-			}
-			w := make([]float64, before+int(past[i])+r/s.A+1)
-			for j := range w {
-				w[j] = dot(head(qkv, s, m, a), key(j)) / math.Sqrt(float64(s.D))
-			}
-			softmax(w)
-			weigh(o.Host[(m*s.A+a)*s.D:(m*s.A+a+1)*s.D], w, value)
+		d.each(n*s.A, func(at int) {
+			r, a := at/s.A, at%s.A
+			at += first * s.A
+			c.attend(out[at*s.D:(at+1)*s.D], rows, s, first+r, a, fixed+past+r+1)
 		})
 	}
+	store(o, out)
+}
+
+// A context is what rows of a sequence attend to: keys and values of positions
+// in their order, those of all groups in one row.
+type context struct{ k, v [][]float32 }
+
+// before is the context that a prefix makes; x may be nil.
+func before(x *device.Prefix, s device.Heads) context {
+	var c context
+	for j := range prefixed(x) {
+		row := x.Table.Floats()[j*x.Stride : (j+1)*x.Stride]
+		c.k, c.v = append(c.k, row[x.K:][:s.G*s.D]), append(c.v, row[x.V:][:s.G*s.D])
+	}
+	return c
+}
+
+// prefixed is the length of a prefix, 0 without one.
+func prefixed(x *device.Prefix) int {
+	if x == nil {
+		return 0
+	}
+	return x.N
+}
+
+// rows appends n rows of qkv.
+func (c *context) rows(qkv []float32, first, n int, s device.Heads) {
+	line := s.G * s.D
+	for m := first; m < first+n; m++ {
+		row := qkv[m*s.Width()+s.A*s.D:]
+		c.k, c.v = append(c.k, row[:line]), append(c.v, row[line:2*line])
+	}
+}
+
+// attend is o[D] = softmax(q·kᵀ/√D)·v of head a of row m over the first n
+// positions. It returns the log of the softmax's denominator.
+func (c *context) attend(o, qkv []float32, s device.Heads, m, a, n int) float64 {
+	q, group := head(qkv, s, m, a), a/(s.A/s.G)*s.D
+	w := make([]float64, n)
+	for j := range w {
+		w[j] = dot(q, c.k[j][group:]) / math.Sqrt(float64(s.D))
+	}
+	lse := softmax(w)
+	weigh(o, w, func(j int) []float32 { return c.v[j][group:][:s.D] })
+	return lse
+}
+
+// head is head h of row m, counting queries, then keys, then values.
+func head(qkv []float32, s device.Heads, m, h int) []float32 {
+	return qkv[m*s.Width()+h*s.D:][:s.D]
 }
 
 // softmax replaces scores by their softmax and returns the log of its sum.
@@ -170,76 +197,4 @@ func softmax(p []float64) float64 {
 		p[j] /= sum
 	}
 	return top + math.Log(sum)
-}
-
-// weigh is o = Σ_j p[j]·row(j).
-func weigh(o []float32, p []float64, row func(j int) []float32) {
-	sum := make([]float64, len(o))
-	for j, w := range p {
-		axpy(sum, w, row(j))
-	}
-	round(o, sum)
-}
-
-// firsts gives, for each row, the first row of its sequence.
-func firsts(starts []int32) []int {
-	f := make([]int, starts[len(starts)-1])
-	for i, s := range starts[:len(starts)-1] {
-		for m := s; m < starts[i+1]; m++ {
-			f[m] = int(s)
-		}
-	}
-	return f
-}
-
-// head is head h of row m, counting queries, then keys, then values.
-func head(qkv device.Mem, s device.Heads, m, h int) []float32 {
-	at := m*s.Width() + h*s.D
-	return qkv.Host[at : at+s.D]
-}
-
-// before is the length of a prefix, 0 without one.
-func before(operator string, p *device.Prefix, s device.Heads) int {
-	if p == nil {
-		return 0
-	}
-	if !p.Fits(s) {
-		panic("reference: " + operator + ": the prefix has the wrong size")
-	}
-	return p.N
-}
-
-// keyAt is the j-th key that query head a reads in the sequence that begins
-// with row first, counting those of the prefix.
-func keyAt(qkv device.Mem, p *device.Prefix, s device.Heads, first, j, a int) []float32 {
-	g := a / (s.A / s.G)
-	if p != nil && j < p.N {
-		return p.K.Host[j*p.Stride+g*s.D:][:s.D]
-	} else if p != nil {
-		j -= p.N
-	}
-	return head(qkv, s, first+j, s.A+g)
-}
-
-// valueAt is the j-th value, see keyAt.
-func valueAt(qkv device.Mem, p *device.Prefix, s device.Heads, first, j, a int) []float32 {
-	g := a / (s.A / s.G)
-	if p != nil && j < p.N {
-		return p.V.Host[j*p.Stride+g*s.D:][:s.D]
-	} else if p != nil {
-		j -= p.N
-	}
-	return head(qkv, s, first+j, s.A+s.G+g)
-}
-
-func axpy(y []float64, a float64, x []float32) {
-	for i, v := range x {
-		y[i] += a * float64(v)
-	}
-}
-
-func round(y []float32, x []float64) {
-	for i, v := range x {
-		y[i] = float32(v)
-	}
 }

@@ -3,6 +3,11 @@
 // specification of the other devices, the oracle of their tests, and what a
 // build without a C compiler runs on.
 //
-// Storage is float32, sums are float64. Rows are shared out to goroutines, but
-// each output element is always computed by one of them in one order.
+// reference.go is the device itself, memory.go how its tensors are read and
+// stored, pass.go what it keeps of a batch; the other files are the operators.
+//
+// Sums are float64, and what an operator makes is float32 until it is stored:
+// a tensor in bfloat16 gets that rounded, once. Rows are shared out to
+// goroutines, but each output element is always computed by one of them in one
+// order.
 package reference

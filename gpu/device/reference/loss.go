@@ -1,105 +1,103 @@
 package reference
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
-// Embed gathers rows of table.
-func (d *Device) Embed(y device.Mem, table device.Matrix, ids []int32, h int) {
-	want("Embed", "y", y.N, len(ids)*h)
-	table.Fit("Embed", "table", table.Rows(h), h)
-	row, scales := table.Format.Row(h), table.Format.Scales(h)
-	for m, id := range ids {
-		to, r := y.Host[m*h:(m+1)*h], int(id)
-		if table.Format == device.F32 {
-			copy(to, table.Floats.Host[r*h:(r+1)*h])
-			continue
-		}
-		table.Format.Decode(to, table.Raw.Host[r*row:(r+1)*row], table.Scales.Host[r*scales:(r+1)*scales])
-	}
-}
-
-// EmbedBackward adds rows of dy to the rows they came from.
-func (d *Device) EmbedBackward(dtable, dy device.Mem, ids []int32, h int) {
-	want("EmbedBackward", "dy", dy.N, len(ids)*h)
-	for m, id := range ids {
-		row := dtable.Host[int(id)*h : (int(id)+1)*h]
-		for j := range row {
-			row[j] += dy.Host[m*h+j]
-		}
-	}
-}
-
 // CrossEntropy works row by row, see aim.
-func (d *Device) CrossEntropy(loss, dx, dw, x device.Mem, w device.Matrix, targets []int32, m, h, v int, scale float32, goal device.Goal) {
-	want("CrossEntropy", "targets", len(targets), m)
-	want("CrossEntropy", "loss", loss.N, m)
-	want("CrossEntropy", "x", x.N, m*h)
-	w.Fit("CrossEntropy", "w", v, h)
-	w.Frozen("CrossEntropy", dw)
-	if !dx.Empty() {
-		want("CrossEntropy", "dx", dx.N, m*h)
-		clear(dx.Host)
+func (d *host) CrossEntropy(loss device.Tensor, hits device.Ints, dx, x device.Tensor, p *device.Pass, l *device.Head, g *device.HeadGrad, scale float32, o device.Objective) {
+	h, v, b := l.H, l.V, batch(p)
+	in, dIn, dw, values, hit := floats(x), floats(dx), floats(g.W), loss.Floats(), hits.Host()
+	var reference []float32
+	if o.KL > 0 {
+		reference = floats(o.Reference)
 	}
-	if !dw.Empty() {
-		want("CrossEntropy", "dw", dw.N, v*h)
-	}
-	if goal.Anchor > 0 {
-		want("CrossEntropy", "Base", goal.Base.N, m*h)
-	}
-	const part = 256
-	table := d.operands(d.widened(w, v, h))
-	grad := make([]float32, v)
-	p, other, wideRow := make([]float64, v), make([]float64, v), make([]float64, h)
-	logits := func(z []float64, row []float32) {
-		widen(wideRow, row)
-		d.each((v+part-1)/part, func(j int) { // by parts of the vocabulary
-			lo, hi := j*part, min((j+1)*part, v)
-			rowProduct(z[lo:hi], wideRow, table[lo*h:hi*h])
-		})
-	}
-	for i, t := range targets {
-		loss.Host[i] = 0
+	clear(dIn)
+	clear(hit)
+	table := d.operands(d.widened(l.W, v, h))
+	grad, dBias := make([]float32, v), make([]float64, v)
+	z, other := make([]float64, v), make([]float64, v)
+	for i, t := range b.Targets {
+		values[i] = 0
 		if t < 0 {
 			continue
 		}
-		if int(t) >= v {
-			panic(fmt.Sprintf("reference: CrossEntropy: target %d of row %d is outside a vocabulary of %d", t, i, v))
+		row := d.operands(in[i*h : (i+1)*h])
+		d.logits(z, row, table, l.Bias.Floats())
+		if !hits.Empty() {
+			hit[i] = likeliest(z, int(t))
 		}
-		row := d.operands(x.Host[i*h : (i+1)*h])
-		logits(p, row)
-		if goal.Anchor > 0 {
-			logits(other, d.operands(goal.Base.Host[i*h:(i+1)*h]))
+		if o.KL > 0 {
+			d.logits(other, d.operands(reference[i*h:(i+1)*h]), table, l.Bias.Floats())
 		}
-		loss.Host[i] = float32(aim(p, other, int(t), goal))
-		if dx.Empty() && dw.Empty() {
+		values[i] = float32(aim(z, other, int(t), o))
+		if dx.Empty() && g.W.Empty() && g.Bias.Empty() {
 			continue
 		}
-		for j := range p {
-			grad[j] = float32(float64(scale) * p[j])
+		factor := float64(scale)
+		if len(b.Weights) > 0 {
+			factor *= float64(b.Weights[i])
 		}
-		g := d.operands(grad)
+		for j, dz := range z {
+			grad[j] = float32(factor * dz)
+			dBias[j] += float64(grad[j])
+		}
+		dz := d.operands(grad)
 		if !dx.Empty() {
-			weigh(dx.Host[i*h:(i+1)*h], widen(p, g), func(j int) []float32 { return table[j*h : (j+1)*h] })
+			weigh(dIn[i*h:(i+1)*h], widen(z, dz), func(j int) []float32 { return table[j*h : (j+1)*h] })
 		}
-		if !dw.Empty() {
+		if !g.W.Empty() {
 			d.each(v, func(j int) {
 				for c, b := range row {
-					dw.Host[j*h+c] += g[j] * b
+					dw[j*h+c] += dz[j] * b
 				}
 			})
 		}
 	}
+	store(dx, dIn)
+	store(g.W, dw)
+	for j, sum := range g.Bias.Floats() {
+		g.Bias.Floats()[j] = float32(float64(sum) + dBias[j])
+	}
 }
 
-// aim turns logits z into the gradient of what g says of them, and returns its
-// value. base are the other model's logits; both are used up. With p = softmax(z)
-// and b = softmax(base), the gradient is (1+λ)·p − q − λ·b.
-func aim(z, base []float64, target int, g device.Goal) float64 {
-	even, anchor := float64(g.Smoothing), float64(g.Anchor)
+// logits is z[V] = table[V,H]·x[H] + bias, by parts of the vocabulary.
+func (d *host) logits(z []float64, x, table, bias []float32) {
+	const part = 256
+	h, row := len(x), widen(make([]float64, len(x)), x)
+	d.each((len(z)+part-1)/part, func(i int) {
+		from, to := i*part, min((i+1)*part, len(z))
+		rowProduct(z[from:to], row, table[from*h:to*h])
+	})
+	for j, b := range bias {
+		z[j] += float64(b)
+	}
+}
+
+// likeliest is 1 if target is the first of the highest logits, else 0, and −1 if
+// a logit is not finite. Logits are compared in float32, as Linear stores them.
+func likeliest(z []float64, target int) int32 {
+	best := float32(z[target])
+	hit := int32(1)
+	for j, v := range z {
+		v := float32(v)
+		if v-v != 0 {
+			return -1
+		}
+		if v > best || v == best && j < target {
+			hit = 0
+		}
+	}
+	return hit
+}
+
+// aim turns logits z into the gradient of what o says of them, and returns its
+// value. base are the reference's logits; both are used up. With p = softmax(z)
+// and r = softmax(base), the gradient is (1+λ)·p − q − λ·r.
+func aim(z, base []float64, target int, o device.Objective) float64 {
+	even, kl := float64(o.Smoothing), float64(o.KL)
 	goal, mean, apart := z[target], 0.0, slices.Clone(base)
 	for j, v := range z {
 		mean += v / float64(len(z))
@@ -111,41 +109,15 @@ func aim(z, base []float64, target int, g device.Goal) float64 {
 		loss = (1-even)*loss + even*(lse-mean)
 	}
 	for j := range z {
-		z[j] = (1+anchor)*z[j] - even/float64(len(z))
+		z[j] = (1+kl)*z[j] - even/float64(len(z))
 	}
 	z[target] -= 1 - even
-	if anchor > 0 {
-		loss += anchor * (lse - softmax(base))
-		for j, b := range base {
-			loss += anchor * b * apart[j]
-			z[j] -= anchor * b
+	if kl > 0 {
+		loss += kl * (lse - softmax(base))
+		for j, r := range base {
+			loss += kl * r * apart[j]
+			z[j] -= kl * r
 		}
 	}
 	return loss
 }
-
-// widen fills w with the values of x and returns it.
-func widen(w []float64, x []float32) []float64 {
-	for i, v := range x {
-		w[i] = float64(v)
-	}
-	return w
-}
-
-// Axpy is y += a·x.
-func (d *Device) Axpy(y device.Mem, a float32, x device.Mem) {
-	want("Axpy", "x", x.N, y.N)
-	for i, v := range x.Host {
-		y.Host[i] += a * v
-	}
-}
-
-// Scale is x *= a.
-func (d *Device) Scale(x device.Mem, a float32) {
-	for i := range x.Host {
-		x.Host[i] *= a
-	}
-}
-
-// SumSquares is Σ x².
-func (d *Device) SumSquares(x device.Mem) float64 { return dot(x.Host, x.Host) }

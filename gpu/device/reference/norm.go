@@ -6,84 +6,53 @@ import (
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
-// RMSNorm adds res to the residual stream x and normalises its rows.
-func (d *Device) RMSNorm(y, rstd, x, res, w device.Mem, m, h int, eps float32) {
-	want("RMSNorm", "y", y.N, m*h)
-	want("RMSNorm", "rstd", rstd.N, m)
-	want("RMSNorm", "x", x.N, m*h)
-	want("RMSNorm", "w", w.N, h)
+// RMSNorm adds res to the residual stream and normalises the rows of what was
+// stored.
+func (d *host) RMSNorm(y, rstd, sum, x, res, w device.Tensor, m, h int, eps float32) {
 	if !res.Empty() {
-		want("RMSNorm", "res", res.N, m*h)
-		for i, v := range res.Host {
-			x.Host[i] += v
+		out, stream := floats(sum), floats(x)
+		for i, v := range floats(res) {
+			out[i] = stream[i] + v
 		}
+		store(sum, out)
+		x = sum
 	}
+	out, stream, scale, weight := floats(y), floats(x), rstd.Floats(), w.Floats()
 	for i := range m {
-		row := x.Host[i*h : (i+1)*h]
+		row := stream[i*h : (i+1)*h]
 		r := 1 / math.Sqrt(dot(row, row)/float64(h)+float64(eps))
-		rstd.Host[i] = float32(r)
+		scale[i] = float32(r)
 		for j, v := range row {
-			y.Host[i*h+j] = float32(float64(w.Host[j]) * float64(v) * r)
+			out[i*h+j] = float32(float64(weight[j]) * float64(v) * r)
 		}
 	}
+	store(y, out)
 }
 
 // RMSNormBackward, with ρ = rstd and q = dy ⊙ w:
 //
 //	dx += ρ·q − x·ρ³·mean(q⊙x)    dw += Σ_m dy ⊙ x·ρ
-func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd device.Mem, m, h int) {
-	want("RMSNormBackward", "dx", dx.N, m*h)
-	want("RMSNormBackward", "dy", dy.N, m*h)
-	want("RMSNormBackward", "x", x.N, m*h)
-	want("RMSNormBackward", "w", w.N, h)
-	want("RMSNormBackward", "rstd", rstd.N, m)
+func (d *host) RMSNormBackward(dx, dw, dy, x, w, rstd device.Tensor, m, h int) {
+	out, grad, stream := floats(dx), floats(dy), floats(x)
+	scale, weight := rstd.Floats(), w.Floats()
 	sum := make([]float64, h)
 	for i := range m {
-		r := float64(rstd.Host[i])
+		r := float64(scale[i])
 		mean := 0.0
 		for j := range h {
-			g, v := float64(dy.Host[i*h+j]), float64(x.Host[i*h+j])
-			mean += g * float64(w.Host[j]) * v / float64(h)
+			g, v := float64(grad[i*h+j]), float64(stream[i*h+j])
+			mean += g * float64(weight[j]) * v / float64(h)
 			sum[j] += g * v * r
 		}
 		for j := range h {
-			q, v := float64(dy.Host[i*h+j])*float64(w.Host[j]), float64(x.Host[i*h+j])
-			dx.Host[i*h+j] += float32(r*q - v*r*r*r*mean)
+			q, v := float64(grad[i*h+j])*float64(weight[j]), float64(stream[i*h+j])
+			out[i*h+j] += float32(r*q - v*r*r*r*mean)
 		}
 	}
+	store(dx, out)
 	if !dw.Empty() {
-		want("RMSNormBackward", "dw", dw.N, h)
-		for j, s := range sum {
-			dw.Host[j] += float32(s)
+		for j, total := range dw.Floats() {
+			dw.Floats()[j] = total + float32(sum[j])
 		}
 	}
 }
-
-// SwiGLU is z = a·σ(a)·b for u = [a | b].
-func (d *Device) SwiGLU(z, u device.Mem, m, f int) {
-	want("SwiGLU", "z", z.N, m*f)
-	want("SwiGLU", "u", u.N, 2*m*f)
-	for i := range m {
-		for j := range f {
-			a, b := float64(u.Host[2*i*f+j]), float64(u.Host[2*i*f+f+j])
-			z.Host[i*f+j] = float32(a * sigmoid(a) * b)
-		}
-	}
-}
-
-// SwiGLUBackward, with s = σ(a): da = dz·b·s·(1 + a·(1−s)), db = dz·a·s.
-func (d *Device) SwiGLUBackward(du, dz, u device.Mem, m, f int) {
-	want("SwiGLUBackward", "du", du.N, 2*m*f)
-	want("SwiGLUBackward", "dz", dz.N, m*f)
-	want("SwiGLUBackward", "u", u.N, 2*m*f)
-	for i := range m {
-		for j := range f {
-			a, b := float64(u.Host[2*i*f+j]), float64(u.Host[2*i*f+f+j])
-			g, s := float64(dz.Host[i*f+j]), sigmoid(a)
-			du.Host[2*i*f+j] = float32(g * b * s * (1 + a*(1-s)))
-			du.Host[2*i*f+f+j] = float32(g * a * s)
-		}
-	}
-}
-
-func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }

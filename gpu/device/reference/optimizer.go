@@ -6,62 +6,99 @@ import (
 	"github.com/glmflow/glmflow/gpu/device"
 )
 
+// ClipNorm makes the factor of the norm before that is rounded.
+func (d *host) ClipNorm(norm device.Tensor, g []device.Tensor, limit float32) {
+	sum := 0.0
+	for _, t := range g {
+		x := floats(t)
+		sum += dot(x, x)
+	}
+	root, factor := math.Sqrt(sum), 1.0
+	norm.Floats()[0] = float32(root)
+	switch rounded := norm.Floats()[0]; {
+	case rounded-rounded != 0:
+		factor = math.NaN()
+	case limit > 0:
+		factor = min(1, float64(limit)/(root+1e-6))
+	}
+	norm.Floats()[1] = float32(factor)
+}
+
 // AdamW does one step in float64: see [device.AdamW].
-func (d *Device) AdamW(p, g device.Mem, m, v device.Moment, s device.AdamW) {
-	want("AdamW", "g", g.N, p.N)
-	wantMoment("AdamW", "m", m, p.N)
-	wantMoment("AdamW", "v", v, p.N)
+func (d *host) AdamW(w device.Weights, g device.Tensor, m, v device.Moment, factor device.Tensor, s device.AdamW) {
+	scale, ok := factorOf(factor)
+	if !ok {
+		return
+	}
 	b1, b2 := float64(s.Beta1), float64(s.Beta2)
 	c1 := 1 - math.Pow(b1, float64(s.Step))
 	c2 := 1 - math.Pow(b2, float64(s.Step))
-	mean, square := widenMoment(m, p.N, true), widenMoment(v, p.N, false)
-	for i := range p.Host {
-		grad := float64(g.Host[i]) * float64(s.GradScale)
+	p, grads := join(w), floats(g)
+	mean, square := widenMoment(m, w.W.N, true), widenMoment(v, w.W.N, false)
+	for i := range p {
+		grad := float64(grads[i]) * scale
 		mean[i] = b1*mean[i] + (1-b1)*grad
 		square[i] = b2*square[i] + (1-b2)*grad*grad
-		decayed := float64(p.Host[i]) * (1 - float64(s.LR)*float64(s.WeightDecay))
-		p.Host[i] = float32(decayed - float64(s.LR)*(mean[i]/c1)/(math.Sqrt(square[i]/c2)+float64(s.Eps)))
+		decayed := float64(p[i]) * (1 - float64(s.LR)*float64(s.WeightDecay))
+		p[i] = float32(decayed - float64(s.LR)*(mean[i]/c1)/(math.Sqrt(square[i]/c2)+float64(s.Eps)))
 	}
+	split(w, p)
 	narrowMoment(m, mean, true)
 	narrowMoment(v, square, false)
 }
 
 // SGD does one step in float64: see [device.SGD].
-func (d *Device) SGD(p, g device.Mem, m device.Moment, s device.SGD) {
-	want("SGD", "g", g.N, p.N)
-	momentum := float64(s.Momentum)
-	remembered := make([]float64, p.N)
-	if momentum != 0 {
-		wantMoment("SGD", "m", m, p.N)
-		remembered = widenMoment(m, p.N, true)
+func (d *host) SGD(w device.Weights, g device.Tensor, m device.Moment, factor device.Tensor, s device.SGD) {
+	scale, ok := factorOf(factor)
+	if !ok {
+		return
 	}
-	for i := range p.Host {
-		grad := float64(g.Host[i])*float64(s.GradScale) + float64(s.WeightDecay)*float64(p.Host[i])
+	momentum := float64(s.Momentum)
+	remembered := make([]float64, w.W.N)
+	if momentum != 0 {
+		remembered = widenMoment(m, w.W.N, true)
+	}
+	p, grads := join(w), floats(g)
+	for i := range p {
+		grad := float64(grads[i])*scale + float64(s.WeightDecay)*float64(p[i])
 		remembered[i] = momentum*remembered[i] + grad
 		step := remembered[i]
 		if s.Nesterov {
 			step = grad + momentum*step
 		}
-		p.Host[i] = float32(float64(p.Host[i]) - float64(s.LR)*step)
+		p[i] = float32(float64(p[i]) - float64(s.LR)*step)
 	}
+	split(w, p)
 	if momentum != 0 {
 		narrowMoment(m, remembered, true)
 	}
 }
 
 // Lion does one step in float64: see [device.Lion].
-func (d *Device) Lion(p, g device.Mem, m device.Moment, s device.Lion) {
-	want("Lion", "g", g.N, p.N)
-	wantMoment("Lion", "m", m, p.N)
+func (d *host) Lion(w device.Weights, g device.Tensor, m device.Moment, factor device.Tensor, s device.Lion) {
+	scale, ok := factorOf(factor)
+	if !ok {
+		return
+	}
 	b1, b2 := float64(s.Beta1), float64(s.Beta2)
-	mean := widenMoment(m, p.N, true)
-	for i := range p.Host {
-		grad := float64(g.Host[i]) * float64(s.GradScale)
-		decayed := float64(p.Host[i]) * (1 - float64(s.LR)*float64(s.WeightDecay))
-		p.Host[i] = float32(decayed - float64(s.LR)*sign(b1*mean[i]+(1-b1)*grad))
+	p, grads, mean := join(w), floats(g), widenMoment(m, w.W.N, true)
+	for i := range p {
+		grad := float64(grads[i]) * scale
+		decayed := float64(p[i]) * (1 - float64(s.LR)*float64(s.WeightDecay))
+		p[i] = float32(decayed - float64(s.LR)*sign(b1*mean[i]+(1-b1)*grad))
 		mean[i] = b2*mean[i] + (1-b2)*grad
 	}
+	split(w, p)
 	narrowMoment(m, mean, true)
+}
+
+// Average is avg = keep·avg + (1−keep)·w in float32.
+func (d *host) Average(avg, w device.Weights, keep float32) {
+	sum, x := join(avg), join(w)
+	for i, v := range x {
+		sum[i] = float32(keep*sum[i]) + float32((1-keep)*v)
+	}
+	split(avg, sum)
 }
 
 // sign is −1, 0 or 1.
@@ -75,56 +112,35 @@ func sign(x float64) float64 {
 	return 0
 }
 
-// widenMoment is the n values of a moment.
-func widenMoment(m device.Moment, n int, signed bool) []float64 {
-	x := make([]float64, n)
-	if !m.Narrow() {
-		for i, v := range m.V.Host {
-			x[i] = float64(v)
-		}
-		return x
+// factorOf is what gradients are multiplied with, and whether it is a number.
+func factorOf(t device.Tensor) (float64, bool) {
+	f := float64(t.Floats()[0])
+	return f, !math.IsNaN(f)
+}
+
+// join are the numbers of w: of F32 themselves, of BF16 both halves together.
+func join(w device.Weights) []float32 {
+	if w.W.Format == device.F32 {
+		return w.W.Floats()
 	}
-	code := device.DynamicCode(signed)
+	x, high, low := make([]float32, w.W.N), w.W.Halves(), lower(w)
 	for i := range x {
-		c := math.Float32bits(m.V.Host[i/4]) >> (8 * (i % 4)) & 0xff
-		x[i] = float64(code.Value[c] * m.Scale.Host[i/device.MomentBlock])
+		x[i] = math.Float32frombits(device.Join(high[i], low[i]))
 	}
 	return x
 }
 
-// narrowMoment puts values into a moment.
-func narrowMoment(m device.Moment, x []float64, signed bool) {
-	if !m.Narrow() {
-		for i, v := range x {
-			m.V.Host[i] = float32(v)
-		}
+// split makes x the numbers of w.
+func split(w device.Weights, x []float32) {
+	if w.W.Format == device.F32 {
+		copy(w.W.Floats(), x)
 		return
 	}
-	code := device.DynamicCode(signed)
-	for b := range m.Scale.Host {
-		first := b * device.MomentBlock
-		block := x[first:min(first+device.MomentBlock, len(x))]
-		var top float32
-		for _, v := range block {
-			top = max(top, float32(math.Abs(v)))
-		}
-		m.Scale.Host[b] = top
-		for i, v := range block {
-			var c uint8
-			if top > 0 {
-				c = code.Code(float32(v) / top)
-			} else {
-				c = code.Code(0)
-			}
-			at, shift := (first+i)/4, 8*((first+i)%4)
-			bits := math.Float32bits(m.V.Host[at])
-			m.V.Host[at] = math.Float32frombits(bits&^(0xff<<shift) | uint32(c)<<shift)
-		}
+	high, low := w.W.Halves(), lower(w)
+	for i, v := range x {
+		high[i], low[i] = device.Split(math.Float32bits(v))
 	}
 }
 
-func wantMoment(operator, argument string, m device.Moment, n int) {
-	v, scale := device.MomentSizes(n, m.Narrow())
-	want(operator, argument, m.V.N, v)
-	want(operator, argument+" scale", m.Scale.N, scale)
-}
+// lower are the lower halves of w.
+func lower(w device.Weights) []uint16 { return w.Low.Tensor(device.BF16, w.W.N).Halves() }

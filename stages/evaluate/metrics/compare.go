@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"github.com/glmflow/glmflow/gpu/device"
 )
 
 // A Pair is one conversation measured on two models. For losses, Baseline and
@@ -55,7 +57,7 @@ func Compare(pairs []Pair, o Options) Comparison {
 	for r := range differences {
 		base := uint64(r) * n
 		b, k := means(pairs, o.Scale, func(i int) int {
-			hi, _ := bits.Mul64(mix(o.Seed, base+uint64(i)), n)
+			hi, _ := bits.Mul64(device.SplitMix64(o.Seed, base+uint64(i)), n)
 			return int(hi)
 		})
 		differences[r] = k - b
@@ -89,12 +91,4 @@ func quantile(sorted []float64, q float64) float64 {
 		return sorted[len(sorted)-1]
 	}
 	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
-}
-
-// mix is SplitMix64 (Steele, Lea and Flood 2014) of seed and counter.
-func mix(seed, counter uint64) uint64 {
-	z := seed + (counter+1)*0x9E3779B97F4A7C15
-	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
-	z = (z ^ z>>27) * 0x94D049BB133111EB
-	return z ^ z>>31
 }
