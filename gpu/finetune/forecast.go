@@ -72,7 +72,7 @@ type Forecast struct {
 	Activations int64 // of the largest micro-batch, with the batch itself
 	Workspace   int64 // of operators
 	// Host is memory of the host, wherever the rest is: a copy of the best weights,
-	// and what a checkpoint passes through.
+	// and what a checkpoint passes through. The program itself is not in it.
 	Host int64
 	Step dry.Work // of one micro-batch and one update
 }
@@ -138,7 +138,7 @@ func (j Job) host(model *chatglm.Model) int64 {
 	if !j.Validated {
 		all = 0
 	}
-	return all + 2*largest
+	return all + largest
 }
 
 // step takes a step on conversations of equal length.

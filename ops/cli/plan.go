@@ -169,11 +169,15 @@ func (f *planFlags) kept() (string, error) {
 	return m.Weights(), nil
 }
 
+// ownBytes is about what the program takes without a model: its code, the
+// vocabulary, the conversations.
+const ownBytes = 40 << 20
+
 func (p *plan) fill(f finetune.Forecast, host bool, r dry.Rates) {
 	p.Recomputed, p.WeightBytes, p.Gradients, p.Optimizer = f.Recomputed, f.Weights, f.Gradients, f.Optimizer
-	p.Activations, p.Workspace, p.Host, p.Total = f.Activations, f.Workspace, f.Host, f.Device()
+	p.Activations, p.Workspace, p.Host, p.Total = f.Activations, f.Workspace, ownBytes+f.Host, f.Device()
 	if host {
-		p.Total += f.Host
+		p.Total += p.Host
 	}
 	p.Seconds = f.Step.On(r).Seconds()
 }
@@ -192,7 +196,7 @@ func (p *plan) write(s *term.Screen, f finetune.Forecast, r dry.Rates) {
 		{"optimizer", p.Optimizer, "what it remembers, and the moving average"},
 		{"activations", p.Activations, fmt.Sprintf("%d of the layers computed twice", p.Recomputed)},
 		{"workspace", p.Workspace, "of operators"},
-		{"host copies", p.Host, "the best weights, and checkpoints under way"},
+		{"host", p.Host, "the program, the best weights, checkpoints under way"},
 	} {
 		table = append(table, []string{row.what, byteSize(row.bytes), row.note})
 	}

@@ -33,14 +33,31 @@ void queries_begin(queries *q) {
 	}
 }
 
-void queries_see(const shape *a, queries *q, left_operand keys, left_operand values, long rows, const int32_t *limit) {
+void scores_of(const shape *a, float *scores, left_operand keys, const uint32_t *columns, long rows, long lanes, long blind) {
 	const flash *f = a->f;
-	long lanes = lanes_for(a, q->lanes);
-	f->product(q->scores, BLOCK, keys, q->q, BLOCK, sixteens(rows), lanes, a->wide / f->pair, 0);
+	long words = a->wide / f->pair, first = blind ? HALF : rows;
+	f->product(scores, BLOCK, keys, columns, BLOCK, sixteens(first), lanes, words, 0);
+	if (!blind) return;
+	keys.at = (const uint32_t *)keys.at + HALF * keys.row;
+	f->product(scores + HALF * BLOCK + blind, BLOCK, keys, columns + blind, BLOCK, sixteens(rows - HALF), lanes - blind, words, 0);
+}
+
+void sum_over(const shape *a, float *sums, left_operand values, const float *p, long rows, long lanes, long blind, int add) {
+	const flash *f = a->f;
+	long half = HALF / f->pair;
+	f->product(sums, BLOCK, values, p, BLOCK, a->wide, lanes, depth(a, blind ? HALF : rows), add);
+	if (!blind) return;
+	values.at = (const uint32_t *)values.at + half * values.k;
+	f->product(sums + blind, BLOCK, values, p + half * BLOCK + blind, BLOCK, a->wide, lanes - blind, depth(a, rows - HALF), 1);
+}
+
+void queries_see(const shape *a, queries *q, left_operand keys, left_operand values, long rows, const int32_t *limit) {
+	long lanes = lanes_for(a, q->lanes), none = blind(limit, rows, lanes);
+	scores_of(a, q->scores, keys, q->q, rows, lanes, none);
 	// The probabilities take the place of their scores.
-	if (f->softmax(q->scores, q->scores, lanes, rows, limit, a->scale, q->top, q->sum, q->keep) && q->seen)
+	if (a->f->softmax(q->scores, q->scores, lanes, rows, limit, a->scale, q->top, q->sum, q->keep) && q->seen)
 		a->isa->scale_lanes(q->o, q->keep, a->wide, lanes);
-	f->product(q->o, BLOCK, values, q->scores, BLOCK, a->wide, lanes, depth(a, rows), q->seen);
+	sum_over(a, q->o, values, q->scores, rows, lanes, none, q->seen);
 	q->seen = 1;
 }
 
@@ -112,7 +129,7 @@ static void forward_task(const struct forward *j, long i, queries *q) {
 	span r = j->b.p->spans[own];
 	places at = every(r.first * width(s) + q_at(s, head), width(s), r.rows);
 	int32_t limit[BLOCK];
-	for (long l = 0; l < BLOCK; l++) limit[l] = (int32_t)least(l + 1, r.rows);
+	for (long l = 0; l < BLOCK; l++) limit[l] = (int32_t)l + 1;
 	q->lanes = r.rows;
 	queries_begin(q);
 	columns_of(a, q->q, q->o, j->b.qkv, at.of, r.rows);

@@ -121,22 +121,30 @@ static workspace workspace_in(const shape *a, float *memory, long spans) {
 	return w;
 }
 
+// add_rows is c[rows,wide] (+)= p·x over lanes, the third kind of product.
+static void add_rows(const shape *a, float *c, const float *p, const uint32_t *x, long rows, long lanes, long blind, int add) {
+	const flash *f = a->f;
+	long across = BLOCK / f->pair, skip = blind / f->pair;
+	f->product(c, a->wide, (left_operand){p, across, 1}, x, a->wide, sixteens(blind ? HALF : rows), a->wide, depth(a, lanes), add);
+	if (blind) f->product(c + HALF * a->wide, a->wide, (left_operand){p + HALF * across + skip, across, 1}, x + skip * a->wide, a->wide, sixteens(rows - HALF), a->wide, depth(a, lanes - blind), add);
+}
+
 // meet is a block of queries against one of keys; dkv and dq, optional, are += or,
 // the former, = where it is new.
 static void meet(const struct backward *j, asked q, long lanes, const uint32_t *keys, long rows, const int32_t *limit, workspace *w, float *dkv, int add, int dq) {
 	const shape *a = &j->b.shape;
 	const flash *f = a->f;
-	long words = a->wide / f->pair, tall = sixteens(rows), broad = f->pair == 1 ? lanes_for(a, lanes) : depth(a, lanes) * f->pair;
+	long broad = f->pair == 1 ? lanes_for(a, lanes) : depth(a, lanes) * f->pair;
 	const uint32_t *turned = f->pair == 1 ? keys : keys + 2 * a->words;
-	f->product(w->scores, BLOCK, keys_in(a, keys), q.q_columns, BLOCK, tall, broad, words, 0);
-	f->product(w->dp, BLOCK, keys_in(a, keys + a->words), q.dout_columns, BLOCK, tall, broad, words, 0);
+	long none = blind(limit, rows, broad);
+	scores_of(a, w->scores, keys_in(a, keys), q.q_columns, rows, broad, none);
+	scores_of(a, w->dp, keys_in(a, keys + a->words), q.dout_columns, rows, broad, none);
 	f->gradient(w->p, w->ds, w->down, w->scores, w->dp, broad, rows, limit, a->scale, q.lse, q.delta);
 	if (dkv) {
-		left_operand p = {w->p, BLOCK / f->pair, 1}, ds = {w->ds, BLOCK / f->pair, 1};
-		f->product(dkv + BLOCK * a->wide, a->wide, p, q.dout, a->wide, tall, a->wide, depth(a, lanes), add);
-		f->product(dkv, a->wide, ds, q.q, a->wide, tall, a->wide, depth(a, lanes), add);
+		add_rows(a, dkv + BLOCK * a->wide, w->p, q.dout, rows, lanes, none, add);
+		add_rows(a, dkv, w->ds, q.q, rows, lanes, none, add);
 	}
-	if (dq) f->product(q.dq, BLOCK, values_in(a, turned), w->down, BLOCK, a->wide, broad, depth(a, rows), 1);
+	if (dq) sum_over(a, q.dq, values_in(a, turned), w->down, rows, broad, none, 1);
 }
 
 // group_task adds up what the heads of one group gave a span's keys and values:

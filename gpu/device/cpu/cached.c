@@ -224,7 +224,7 @@ static void few_tasks(team *t, const struct cached *j, workspace *w) {
 	for (long i; (i = team_claim(t)) < j->p->s * g * each;) {
 		long n = i / each / g, run = i % each;
 		sequence q = sequence_of(j, n);
-		if (!few(q) || run >= runs(q.past + q.rows)) continue;
+		if (!few(q) || !q.rows || run >= runs(q.past + q.rows)) continue;
 		if (j->split)
 			run_task(j, n, i / each % g, run, w);
 		else
