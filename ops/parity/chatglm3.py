@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 ADAPTER = "base_model.model."  # what PEFT puts before the name of an adapter's tensor
+PREFIX = "transformer.prefix_encoder.embedding.weight"  # keys and values before every sequence
 
 
 def settings(**changed):
@@ -66,12 +67,18 @@ class Attention(nn.Module):
         self.query_key_value = Adapted(c["hidden_size"], (self.a + 2 * self.g) * self.d, bias=c["add_qkv_bias"])
         self.dense = Adapted(self.a * self.d, c["hidden_size"], bias=False)
 
-    def forward(self, x, cos, sin):
+    def forward(self, x, cos, sin, before=None):
+        """before, optional, is keys and values [N,2,G,D] that stand before the sequence: not rotated, seen by all."""
         b, t, _ = x.shape
         heads = self.query_key_value(x).view(b, t, self.a + 2 * self.g, self.d).transpose(1, 2)
         q, k, v = heads.split((self.a, self.g, self.g), dim=1)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        o = F.scaled_dot_product_attention(q, k, v.to(q.dtype), is_causal=True, enable_gqa=self.a != self.g)
+        v, seen = v.to(q.dtype), None
+        if before is not None:
+            first_k, first_v = before.to(q.dtype).permute(1, 2, 0, 3).unsqueeze(1).expand(2, b, -1, -1, -1)
+            k, v = torch.cat((first_k, k), dim=2), torch.cat((first_v, v), dim=2)
+            seen = torch.ones(t, k.shape[2], dtype=torch.bool).tril(len(before))
+        o = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=seen is None, enable_gqa=self.a != self.g)
         return self.dense(o.transpose(1, 2).reshape(b, t, self.a * self.d))
 
 
@@ -93,8 +100,8 @@ class Layer(nn.Module):
         self.input_layernorm, self.self_attention = norm(), Attention(c)
         self.post_attention_layernorm, self.mlp = norm(), MLP(c)
 
-    def forward(self, x, cos, sin):
-        x = x + self.self_attention(self.input_layernorm(x), cos, sin)
+    def forward(self, x, cos, sin, before=None):
+        x = x + self.self_attention(self.input_layernorm(x), cos, sin, before)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -117,9 +124,20 @@ class ChatGLM3(nn.Module):
         t = self.transformer
         x = t["embedding"]["word_embeddings"](ids)
         cos, sin = (table.to(x.dtype) for table in turns(self.c, torch.arange(ids.shape[1])))
-        for layer in t["encoder"]["layers"]:
-            x = layer(x, cos, sin)
+        for i, layer in enumerate(t["encoder"]["layers"]):
+            x = layer(x, cos, sin, None if self.prefix is None else self.prefix[:, i])
         return t["output_layer"](t["encoder"]["final_layernorm"](x))
+
+    @property
+    def prefix(self):
+        """Keys and values of all layers, [N,L,2,G,D], or None."""
+        if not hasattr(self, "table"):
+            return None
+        return self.table.view(len(self.table), self.c["num_layers"], 2, groups(self.c), self.c["kv_channels"])
+
+    def prepend(self, tokens):
+        """Puts so many trained positions before every sequence."""
+        self.table = nn.Parameter(torch.zeros(tokens, self.c["num_layers"] * 2 * groups(self.c) * self.c["kv_channels"]))
 
     def adapt(self, rank, alpha, targets):
         """Puts LoRA branches beside the linears whose last name is in targets and freezes the rest."""
@@ -130,7 +148,7 @@ class ChatGLM3(nn.Module):
 
     def tensors(self):
         """Names as glmflow has them, and the parameters."""
-        return {(ADAPTER if ".lora_" in n else "") + n: p for n, p in self.named_parameters()}
+        return {PREFIX if n == "table" else (ADAPTER if ".lora_" in n else "") + n: p for n, p in self.named_parameters()}
 
 
 def randomize(model, seed):
@@ -140,7 +158,7 @@ def randomize(model, seed):
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
             noise = torch.randn(p.shape, generator=g, dtype=torch.float32)
-            if "word_embeddings" in name:
+            if "word_embeddings" in name or name == "table":
                 p.copy_(noise)
             elif p.dim() == 2:
                 p.copy_((0.1 if "lora_B" in name else 0.7) * noise / p.shape[1] ** 0.5)

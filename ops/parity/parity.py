@@ -18,7 +18,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from chatglm3 import ADAPTER, ChatGLM3, nll, randomize, settings
+from chatglm3 import ADAPTER, PREFIX, ChatGLM3, nll, randomize, settings
 from glm import Glm
 
 VARIANTS = {
@@ -40,7 +40,7 @@ VARIANTS = {
 LIMITS = {"fp32": {"": 1e-5, "curve": 1e-4}, "bf16": {"": 5e-2, "loss": 5e-3, "curve": 2e-2}}
 
 LENGTHS = [2, 7, 33, 64, 129, 18, 5, 90, 41, 11, 3, 77]
-STEPS, BATCH_TOKENS, RANK, ALPHA = 50, 160, 4, 16
+STEPS, BATCH_TOKENS, RANK, ALPHA, PREFIX_TOKENS = 50, 160, 4, 16, 9
 TARGETS = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
 RATE = {"full": 1e-3, "lora": 1e-3}
 
@@ -142,8 +142,16 @@ class Glmflow:
             raise SystemExit(f"glmflow {verb}: {done.stderr}")
         return done.stdout
 
-    def evaluate(self):
-        scores = self.run("score", "--adapter", self.dir / "adapter", "--dump", self.dir / "logits", "--gradients", self.dir / "gradients")
+    def prefixed(self, c, table):
+        """What evaluate gives with the prefix of the table [N,W] for adapter."""
+        prefix = self.dir / "prefix"
+        prefix.mkdir(exist_ok=True)
+        save_file({PREFIX: table.contiguous()}, prefix / "model.safetensors")
+        (prefix / "config.json").write_text(json.dumps(c | {"pre_seq_len": len(table), "prefix_projection": False}))
+        return self.evaluate("prefix")
+
+    def evaluate(self, adapter="adapter"):
+        scores = self.run("score", "--adapter", self.dir / adapter, "--dump", self.dir / "logits", "--gradients", self.dir / "gradients")
         out = {f"loss/{i}": torch.tensor(json.loads(line)["nll"], dtype=torch.float64) for i, line in enumerate(scores.splitlines())}
         out |= load_file(self.dir / "logits")
         return out | {f"gradient/{n}": t for n, t in load_file(self.dir / "gradients").items()}
@@ -151,7 +159,7 @@ class Glmflow:
     def train(self, method):
         metrics, adapter = self.dir / "metrics.jsonl", ["--adapter", self.dir / "adapter", "--lora-dropout", "0"] if method == "lora" else []
         metrics.unlink(missing_ok=True)
-        self.run("finetune", "--out", self.dir / "out", "--metrics", metrics, "--method", method, *adapter, "--no-shuffle",
+        self.run("finetune", "--out", self.dir / f"out-{method}", "--metrics", metrics, "--method", method, *adapter, "--no-shuffle",
                  "--lr", str(RATE[method]), "--max-steps", str(STEPS), "--batch-tokens", str(BATCH_TOKENS))
         steps = [json.loads(line) for line in metrics.read_text().splitlines()]
         for i, s in enumerate(steps):
@@ -163,6 +171,8 @@ class Glmflow:
 def quantity(name):
     """The table's row that a result belongs to."""
     kind, _, rest = name.partition("/")
+    if kind == "prefix gradient":
+        return kind + (" of the table" if rest == PREFIX else ", others")
     if kind == "gradient":
         if ".lora_" in rest:
             return "gradient " + ("lora_A" if "lora_A" in rest else "lora_B")
@@ -202,13 +212,22 @@ def measure(arguments, c, seed, precision, dir):
     ours = Glmflow(arguments.glmflow, arguments.device, precision, dir, c, weights, rows)
     got = ours.evaluate() | ours.train("lora") | ours.train("full")
 
+    before = ChatGLM3(c)
+    before.prepend(PREFIX_TOKENS)
+    randomize(before, seed)
+    named = lambda all: {f"prefix {n}": t for n, t in all.items()}
+    got |= named(ours.prefixed(c, before.table.detach().clone()))
+    # The base's weights in the files are those that stand beside adapters.
+    before.load_state_dict({n: t for n, t in weights.items() if not n.startswith(ADAPTER)}, strict=False)
+    truth |= named(evaluate(before.double(), rows))
+
     fresh = lambda keep: {n: t.clone() for n, t in weights.items() if keep(n)}
     whole = lambda: Glm(c, fresh(lambda n: True), ALPHA)
     # Weights change while the context lasts: their rounded copies must not be kept.
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
         theirs = evaluate(whole(), rows) | train(whole(), rows, "lora")
         theirs |= train(Glm(c, fresh(lambda n: not n.startswith(ADAPTER)), ALPHA), rows, "full")
-    return compare(truth, got), compare(truth, theirs)
+    return compare(truth, got), compare({n: t for n, t in truth.items() if n in theirs}, theirs)
 
 
 def table(precision, results):
@@ -221,7 +240,7 @@ def table(precision, results):
     for q in rows:
         ours = [results[n][0].get(q) for n in names]
         worst = max(d for d in ours if d is not None)
-        theirs = max(results[n][1].get(q, 0) for n in names)
+        theirs = max((results[n][1][q] for n in names if q in results[n][1]), default=None)
         ok = worst <= limit(precision, q)
         good &= ok
         cells = [f"{d:.1e}" if d is not None else "-" for d in [*ours, worst, theirs, limit(precision, q)]]

@@ -33,6 +33,18 @@ func filled(tb testing.TB, d *Device, n int) device.Tensor {
 	return x
 }
 
+// converted is filled in a format.
+func converted(tb testing.TB, d *Device, f device.Format, n int) device.Tensor {
+	tb.Helper()
+	x, err := device.NewTensor(d, f, n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { d.Free(x.Mem) })
+	d.Copy(x, filled(tb, d, n))
+	return x
+}
+
 // passOf prepares a batch.
 func passOf(tb testing.TB, d *Device, b device.Batch) *device.Pass {
 	tb.Helper()
@@ -174,10 +186,11 @@ func newStep(b *testing.B, d *Device, s stepShape) func() {
 	}
 	starts = append(starts, int32(m))
 
-	act := func(width int) device.Tensor { return filled(b, d, m*width) }
-	x, dx, h, rstd, sub := act(s.h), act(s.h), act(s.h), act(1), act(s.h)
-	qkv, dqkv, o, lse := act(heads.Width()), act(heads.Width()), act(s.h), act(s.a)
-	u, du, z, dz, nll := act(2*s.f), act(2*s.f), act(s.f), act(s.f), act(1)
+	act := func(width int) device.Tensor { return converted(b, d, d.info.Activations, m*width) }
+	x, dx, rstd, lse, nll := filled(b, d, m*s.h), filled(b, d, m*s.h), filled(b, d, m), filled(b, d, m*s.a), filled(b, d, m)
+	h, sub, grad := act(s.h), act(s.h), act(s.h)
+	qkv, dqkv, o := act(heads.Width()), act(heads.Width()), act(s.h)
+	u, du, z, dz := act(2*s.f), act(2*s.f), act(s.f), act(s.f)
 
 	type param struct{ w, grad, m, v device.Tensor }
 	var params []param
@@ -219,11 +232,13 @@ func newStep(b *testing.B, d *Device, s stepShape) func() {
 		d.Zero(dx.Mem)
 		d.RMSNormBackward(dx, final.grad, sub, x, final.w, rstd, m, s.h)
 		for _, l := range layers {
-			backward(dz, dx, z, l.down, s.h, s.f)
+			d.Copy(grad, dx)
+			backward(dz, grad, z, l.down, s.h, s.f)
 			d.SwiGLUBackward(du, dz, u, m, s.f)
 			backward(sub, du, h, l.up, 2*s.f, s.h)
 			d.RMSNormBackward(dx, l.norm2.grad, sub, x, l.norm2.w, rstd, m, s.h)
-			backward(sub, dx, o, l.dense, s.h, s.h)
+			d.Copy(grad, dx)
+			backward(sub, grad, o, l.dense, s.h, s.h)
 			d.AttentionBackward(dqkv, sub, o, lse, qkv, pass, heads, nil, nil)
 			d.Rotary(dqkv, pass, heads, true)
 			backward(sub, dqkv, h, l.qkv, heads.Width(), s.h)

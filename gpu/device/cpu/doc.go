@@ -4,15 +4,18 @@
 // # Reading order
 //
 //	kernels.h       the operators, as Go calls them
+//	pass.h pass.go  a prepared batch
 //	team.h team.c   the threads: regions, barriers, tasks claimed from a counter
 //	gemm.c          matrix products: pack, then tiles
-//	linear.c norm.c attention.h attention*.c cached.c loss.c vector.c optimizer.c
+//	linear.c norm.c embed.c rotary.c attention.h attention*.c cached.c loss.c vector.c memory.c optimizer.c merge.c
 //	                the operators: how the work is cut into tasks
 //	isa.h isa.c     the table of inner kernels, and which one this processor gets
 //	vec.h vec_*.h   vectors of LANES floats, and what only one instruction set can do with them
+//	numbers.h       numbers of a tensor as such vectors, whatever their format
 //	pack.h pairs.h tile.h block.h narrow.h rows.h runs.h steps.h flash*.h
 //	                the inner kernels, written once on those vectors
 //	isa_*.c         compile those headers for one instruction set each
+//	workspace.go    how much memory operators need beside their operands
 //
 // # Guarantees
 //
@@ -27,9 +30,16 @@
 // bfloat16.
 // Products of up to sixteen rows are float32 always: those wait for memory.
 //
-// Activations may be bfloat16 in memory with either precision (linear_forward,
-// linear_backward, piece_of and output_loss in kernels.h): packing widens or
-// copies them, and a result is rounded once, when its sum is complete.
+// Activations and the residual stream may be bfloat16 in memory with either
+// precision: kernels widen them as they read, compute in float32, and round once,
+// to nearest even, when a sum with all that belongs to it is complete.
+//
+// # Memory
+//
+// Tensors, passes and scratch memory are whole pages of the system's, counted
+// against the budget. Scratch memory grows to what operators ask for; Workspace
+// foresees that by letting them ask without computing, so between asking for
+// scratch and the tasks that use it no operator touches its operands.
 //
 // Building needs a C compiler; without cgo [Open] says so, and gpu.Open falls
 // back to the reference device.

@@ -13,11 +13,10 @@
 enum {
 	DOWN = 16,              // words of k packed at a time from columns
 	KC = 256,               // words of k a tile runs through: its panels stay in the first two caches
-	MC = 128,               // rows of a block, about, at most
+	MC = BLOCK_ROWS,        // rows of a block, about, at most
 	NC = 512,               // columns of a block, at most: with KC, half a second cache of 1 MB
 	RIGHT_WORDS = 4 << 20,  // of the right operand packed at once: 16 MB
 	WORTH_A_TEAM = 1 << 17, // multiplications below which one thread is faster
-	FEW_ROWS = 16,          // at most, for which packing would cost more than the product
 	DOTS_COLS = 64,         // of a task of dots
 	STRIP_COLS = 256,       // of a task of strips
 	STRIP_ROWS = 16,        // of b, read side by side
@@ -246,6 +245,7 @@ static void multiply_few(cpu *d, const product *p) {
 }
 
 void multiply(cpu *d, const product *p) {
+	if (p->m == 0 || p->n == 0 || p->k == 0) return; // with nothing to sum c is added to, and stays
 	int unpacked = few(p);
 	for (long i = 0; i < p->also_count; i++) unpacked = unpacked && few(&p->also[i]) && !p->also[i].a_format && p->also[i].dropout == 0;
 	if (unpacked) {

@@ -84,6 +84,9 @@ typedef struct product {
 	uint64_t seed;
 } product;
 void multiply(cpu *d, const product *p);
+// FEW_ROWS are so few that packing would cost more than the product; BLOCK_ROWS
+// are few enough for one block.
+enum { FEW_ROWS = 16, BLOCK_ROWS = 128 };
 // pack_narrow packs columns col… of a narrow b, `depth` of k from first_k on;
 // narrow_dots computes rows m… and columns j… of c: multiply's ways with one.
 void pack_narrow(const isa *isa, const products *kernels, void *to, const product *p, long col, long lanes, long first_k, long depth);

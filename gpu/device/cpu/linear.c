@@ -1,5 +1,5 @@
-// Linear layers with LoRA branches. Activations are floats or bfloat16; what has
-// dropout applied to it, and what a branch holds itself, is float32.
+// Linear layers with LoRA branches. Activations are floats or bfloat16; what a
+// branch holds itself is float32.
 #include "kernels.h"
 
 #include <stdlib.h>
@@ -19,10 +19,12 @@ static void dropout_task(cpu *d, long i, int worker, void *job) {
 	d->isa->dropout(skip(j->y, at), skip(j->x, at), (uint64_t)at, least(RUN, j->n - at), j->l->dropout, j->l->seed, 0);
 }
 
-// dropped is drop(x): x itself without dropout, else a float32 copy in scratch.
+// dropped is drop(x): x itself without dropout, else a copy in scratch, as exact as
+// operands of products are.
 static tensor dropped(cpu *d, tensor x, long m, const linear *l) {
 	if (l->dropout == 0) return x;
-	tensor y = {F32, scratch(d, DROPPED, 4 * (size_t)(m * l->i))};
+	int format = d->bf16 ? BF16 : F32;
+	tensor y = {format, scratch(d, DROPPED, (size_t)row_bytes(format, m * l->i))};
 	each(d, parts(m * l->i, RUN), 1, dropout_task, &(struct dropout){y, x, m * l->i, l});
 	return y;
 }

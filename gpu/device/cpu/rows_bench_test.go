@@ -32,15 +32,7 @@ func BenchmarkRows(b *testing.B) {
 	}
 	for _, f := range []device.Format{device.F32, device.BF16} {
 		d := opened(b, device.Options{Workers: 1})
-		act := func(n int) device.Tensor {
-			x, err := device.NewTensor(d, f, n)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { d.Free(x.Mem) })
-			d.Copy(x, filled(b, d, n))
-			return x
-		}
+		act := func(n int) device.Tensor { return converted(b, d, f, n) }
 		p := passOf(b, d, device.Batch{Positions: positions, IDs: positions, Rows: positions})
 		x, y, res, w, dw, rstd := filled(b, d, m*h), act(m*h), act(m*h), filled(b, d, h), filled(b, d, h), filled(b, d, m)
 		u, du, z, wide, qkv := act(2*m*h), act(2*m*h), act(m*h), filled(b, d, m*h), act(m*s.Width())
